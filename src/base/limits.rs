@@ -1,0 +1,42 @@
+//! Every bound of the server in one place.
+//!
+//! A bound that an operator may want to move is a flag (named behind it); the others say why not.
+
+use std::time::Duration;
+
+/// Fields of one request. No flag: RFC 9110 §5.4 leaves it to us, and browsers send about twenty.
+pub const FIELDS_MAX: usize = 100;
+/// Bytes of a request head. Flag: `--max-head-bytes`.
+pub const HEAD_BYTES_DEFAULT: usize = 32 * 1024;
+/// Bytes of a request target; longer ones get 414. No flag: beyond it lies only abuse.
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of one chunk-size line with its extensions. No flag: extensions are not used in practice.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Bytes of chunk extensions over one whole body (a flood of them is an attack).
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a trailer section.
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of an unwanted request body that are read and thrown away to keep the connection.
+pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+/// How long a connection lingers to let the peer read its last answer before it is closed.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The tick of the timer wheel; deadlines are met within one tick.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// Unsent output of one connection above which it stops parsing further pipelined requests.
+pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+/// One `sendfile` slice, and one read of a cold file: long enough to be cheap, short enough to be fair.
+pub const FILE_SLICE_BYTES: usize = 256 * 1024;
+/// Bodies up to this size are copied behind their head; larger ones go out by reference.
+pub const COPY_BODY_BYTES_MAX: usize = 16 * 1024;
+/// A send is flushed to the kernel at the latest after so many were queued, while output is in cache.
+pub const SENDS_PER_FLUSH: usize = 16;
+
+/// How old a cached file may grow before it is compared with the disk again.
+pub const FRESH_FOR: Duration = Duration::from_millis(900);
+
+// Relations that the code relies on.
+const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);
+const _: () = assert!(COPY_BODY_BYTES_MAX < OUTPUT_BYTES_MAX);
+const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);

@@ -1,0 +1,9 @@
+//! Leaves that know nothing of HTTP, sockets or files: ids, slabs, timers, time, bounds.
+
+pub mod limits;
+pub mod slab;
+pub mod time;
+pub mod wheel;
+
+pub use slab::{Id, Slab};
+pub use time::{Millis, Now};

@@ -1,0 +1,36 @@
+//! The exchange: one request and its answer, whatever the protocol.
+//!
+//! HTTP/1.1 has one exchange at a time on a connection, HTTP/2 and 3 many. What can be answered at
+//! once never becomes one; what must wait is a slow-lane task that sees only its exchange.
+
+use bytes::Bytes;
+
+use crate::engine::FileRange;
+use crate::http::{HeadTemplate, ResponseHead};
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub head: AnswerHead,
+    pub body: Body,
+}
+
+/// The head of an answer; `Date`, `Connection` and the like are the final writer's.
+#[derive(Debug)]
+pub enum AnswerHead {
+    /// Rendered once, for many answers.
+    Template(HeadTemplate),
+    /// Made for this one.
+    Fresh(ResponseHead),
+}
+
+/// The content of an answer. `Content-Length` in the head has been set by whoever made both.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// No content: HEAD, 204, 304, or a length of zero.
+    Empty,
+    /// In memory.
+    Bytes(Bytes),
+    /// In a file.
+    File(FileRange),
+}

@@ -1,0 +1,1 @@
+//! Handlers make responses. They never ask which version of HTTP speaks.

@@ -1,0 +1,59 @@
+//! Status codes (RFC 9110 §15, RFC 6585).
+
+/// A status code that this server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Status(u16);
+
+macro_rules! statuses {
+    ($($name:ident = $code:literal $reason:literal;)*) => {
+        impl Status {
+            $(#[doc = $reason] pub const $name: Status = Status($code);)*
+
+            /// The reason phrase of the registry.
+            pub fn reason(self) -> &'static str {
+                match self.0 {
+                    $($code => $reason,)*
+                    _ => unreachable!("a Status is one of its constants"),
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    CONTINUE = 100 "Continue";
+    OK = 200 "OK";
+    NO_CONTENT = 204 "No Content";
+    PARTIAL_CONTENT = 206 "Partial Content";
+    MOVED_PERMANENTLY = 301 "Moved Permanently";
+    NOT_MODIFIED = 304 "Not Modified";
+    PERMANENT_REDIRECT = 308 "Permanent Redirect";
+    BAD_REQUEST = 400 "Bad Request";
+    FORBIDDEN = 403 "Forbidden";
+    NOT_FOUND = 404 "Not Found";
+    METHOD_NOT_ALLOWED = 405 "Method Not Allowed";
+    REQUEST_TIMEOUT = 408 "Request Timeout";
+    PRECONDITION_FAILED = 412 "Precondition Failed";
+    CONTENT_TOO_LARGE = 413 "Content Too Large";
+    URI_TOO_LONG = 414 "URI Too Long";
+    RANGE_NOT_SATISFIABLE = 416 "Range Not Satisfiable";
+    EXPECTATION_FAILED = 417 "Expectation Failed";
+    MISDIRECTED_REQUEST = 421 "Misdirected Request";
+    HEADER_FIELDS_TOO_LARGE = 431 "Request Header Fields Too Large";
+    INTERNAL_SERVER_ERROR = 500 "Internal Server Error";
+    NOT_IMPLEMENTED = 501 "Not Implemented";
+    SERVICE_UNAVAILABLE = 503 "Service Unavailable";
+    VERSION_NOT_SUPPORTED = 505 "HTTP Version Not Supported";
+}
+
+impl Status {
+    /// The three digits.
+    pub fn code(self) -> u16 {
+        self.0
+    }
+
+    /// True for the statuses whose responses never have content (RFC 9110 §6.4.1).
+    pub fn is_bodyless(self) -> bool {
+        self.0 < 200 || self == Status::NO_CONTENT || self == Status::NOT_MODIFIED
+    }
+}

@@ -1,0 +1,18 @@
+//! downpour, an io_uring web server for Linux.
+//!
+//! Start with ARCHITECTURE.md: the journey of a request, the rooms and who may know whom.
+
+pub mod base;
+pub mod cache;
+pub mod cold;
+pub mod config;
+pub mod conn;
+pub mod engine;
+pub mod exchange;
+pub mod handler;
+pub mod http;
+pub mod log;
+pub mod proto;
+pub mod route;
+pub mod task;
+pub mod worker;

@@ -1,0 +1,3 @@
+//! The binary: a table of contents.
+
+fn main() {}
