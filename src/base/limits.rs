@@ -33,6 +33,15 @@ pub const COPY_BODY_BYTES_MAX: usize = 16 * 1024;
 /// A send is flushed to the kernel at the latest after so many were queued, while output is in cache.
 pub const SENDS_PER_FLUSH: usize = 16;
 
+/// Threads that wait for disks on behalf of all workers, where the engine has no other way.
+pub const FILE_THREADS_DEFAULT: u32 = 4;
+/// File operations that wait for such a thread, over all workers; more of them fail with `EAGAIN`.
+/// No flag: every waiting exchange has one, so that their number is bounded by connections first.
+pub const FILE_OPERATIONS_WAITING_MAX: usize = 16 * 1024;
+/// Connections taken from one listener in one turn of an emulated accept, so that those already
+/// accepted are served meanwhile. No flag: the rest is taken in the next turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
 /// How old a cached file may grow before it is compared with the disk again.
 pub const FRESH_FOR: Duration = Duration::from_millis(900);
 

@@ -16,13 +16,20 @@
 //! The connection layer keeps that order (`conn/close.rs`); an engine asserts it.
 
 pub mod batch;
+mod errno;
+pub mod file_send;
+pub mod find;
 pub mod operation;
+pub mod progress;
+pub mod reserve;
+pub mod settings;
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 pub use batch::SendBatch;
 pub use operation::{FileRange, FileStat, Operation, Outcome};
+pub use settings::EngineSettings;
 
 use crate::base::{Id, Now};
 
