@@ -16,6 +16,7 @@
 //! The connection layer keeps that order (`conn/close.rs`); an engine asserts it.
 
 pub mod batch;
+mod clock;
 mod errno;
 pub mod file_send;
 pub mod find;
@@ -23,6 +24,7 @@ pub mod operation;
 pub mod progress;
 pub mod reserve;
 pub mod settings;
+pub mod uring;
 
 use std::io;
 use std::os::fd::OwnedFd;
