@@ -57,8 +57,15 @@ impl BufferRing {
         };
         let data = vec![0; usize::from(count) * buffer_bytes as usize].into_boxed_slice();
         let buffer_bytes = buffer_bytes as usize;
-        let mut ring =
-            BufferRing { entries, layout, count, tail: 0, data, buffer_bytes, free: count };
+        let mut ring = BufferRing {
+            entries,
+            layout,
+            count,
+            tail: 0,
+            data,
+            buffer_bytes,
+            free: count,
+        };
         let address = entries.as_ptr() as u64;
         // SAFETY: the entries are page-aligned, zeroed, hold `count` of them, and live until `drop`,
         // before which `UringEngine` has ended every receive and unregistered the ring.
@@ -86,7 +93,10 @@ impl BufferRing {
     /// Gives a buffer back to the kernel.
     #[inline]
     pub(super) fn recycle(&mut self, buffer: u16) {
-        assert!(self.free < self.count && buffer < self.count, "a buffer is given back once");
+        assert!(
+            self.free < self.count && buffer < self.count,
+            "a buffer is given back once"
+        );
         self.free += 1;
         self.write_entry(buffer);
         self.publish();
@@ -110,9 +120,8 @@ impl BufferRing {
     fn publish(&mut self) {
         // SAFETY: entry 0 exists, and the tail lies in its reserved field (the crate's `tail`). The
         // kernel reads it with acquire; no one else writes it.
-        let tail = unsafe {
-            AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut())
-        };
+        let tail =
+            unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut()) };
         tail.store(self.tail, Ordering::Release);
     }
 }

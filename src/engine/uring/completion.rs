@@ -37,7 +37,10 @@ impl UringEngine<'_> {
                 let operation = self.operations.remove(slot).expect("it completes once");
                 let id = operation.id;
                 let outcome = operation.finish(result);
-                completions.push(Completion::Finished { operation: id, outcome });
+                completions.push(Completion::Finished {
+                    operation: id,
+                    outcome,
+                });
             }
             Tag::Wake => self.on_woken(flags, completions),
             Tag::Tick => self.on_ticked(user_data as u32, result, flags, completions),
@@ -52,16 +55,20 @@ impl UringEngine<'_> {
         flags: u32,
         completions: &mut Vec<Completion>,
     ) {
+        let open = self.sockets.get(socket.0).is_some();
         if let Some(buffer) = cqueue::buffer_select(flags) {
             self.buffers_mut().on_taken();
-            if result > 0 {
-                let received = Received { buffer, len: result as u32 };
+            if result > 0 && open {
+                let received = Received {
+                    buffer,
+                    len: result as u32,
+                };
                 completions.push(Completion::Received { socket, received });
             } else {
                 self.buffers_mut().recycle(buffer);
             }
         }
-        if cqueue::more(flags) {
+        if cqueue::more(flags) || !open {
             return;
         }
         self.socket_mut(socket).receiving = false;

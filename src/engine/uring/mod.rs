@@ -130,7 +130,9 @@ impl<'ring> UringEngine<'ring> {
         let _ = submitter.register_iowq_max_workers(&mut threads);
         let count = settings.recv_buffers;
         let buffers = BufferRing::register(&submitter, count, settings.recv_buffer_bytes)?;
-        let tick = Timespec::new().sec(TICK.as_secs()).nsec(TICK.subsec_nanos());
+        let tick = Timespec::new()
+            .sec(TICK.as_secs())
+            .nsec(TICK.subsec_nanos());
         let mut engine = UringEngine {
             submitter,
             submissions,
@@ -192,7 +194,8 @@ impl<'ring> UringEngine<'ring> {
             let queued = self.submissions.len() as u32;
             // SAFETY: no argument is passed, and what the entries point to is owned (see `push`).
             unsafe {
-                self.submitter.enter::<libc::sigset_t>(queued, want, flags.bits(), None)
+                self.submitter
+                    .enter::<libc::sigset_t>(queued, want, flags.bits(), None)
             }
         };
         self.submissions.sync(); // Learns how many entries the kernel took.
@@ -218,7 +221,9 @@ impl<'ring> UringEngine<'ring> {
 
     fn arm_waker(&mut self) {
         let fd = Fd(self.waker.fd().as_raw_fd());
-        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
+        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32)
+            .multi(true)
+            .build();
         self.push(&entry.user_data(Tag::Wake.user_data(0)));
     }
 
@@ -238,17 +243,27 @@ impl<'ring> UringEngine<'ring> {
 
     fn arm_accept(&mut self, listener: ListenerId) {
         let state = &self.listeners[listener.0 as usize];
-        let fd = state.fd.as_ref().expect("a closed listener does not accept").as_raw_fd();
-        let entry = opcode::AcceptMulti::new(Fd(fd)).flags(libc::SOCK_CLOEXEC).build();
+        let fd = state
+            .fd
+            .as_ref()
+            .expect("a closed listener does not accept")
+            .as_raw_fd();
+        let entry = opcode::AcceptMulti::new(Fd(fd))
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
         self.push(&entry.user_data(Tag::Accept.user_data(u64::from(listener.0))));
     }
 
     fn socket_mut(&mut self, socket: SocketId) -> &mut Socket {
-        self.sockets.get_mut(socket.0).expect("the caller's socket is open")
+        self.sockets
+            .get_mut(socket.0)
+            .expect("the caller's socket is open")
     }
 
     fn buffers_mut(&mut self) -> &mut BufferRing {
-        self.buffers.as_mut().expect("buffers live as long as the engine")
+        self.buffers
+            .as_mut()
+            .expect("buffers live as long as the engine")
     }
 }
 
@@ -279,7 +294,11 @@ impl Engine for UringEngine<'_> {
     }
 
     fn add_listener(&mut self, listener: OwnedFd) -> ListenerId {
-        self.listeners.push(Listener { fd: Some(listener), accepting: false, stopping: false });
+        self.listeners.push(Listener {
+            fd: Some(listener),
+            accepting: false,
+            stopping: false,
+        });
         ListenerId(self.listeners.len() as u32 - 1)
     }
 
@@ -350,14 +369,20 @@ impl Engine for UringEngine<'_> {
 
     fn poll_writable(&mut self, socket: SocketId) {
         let state = self.socket_mut(socket);
-        assert!(state.sending.is_none() && !state.writable_polled, "one send or poll at a time");
+        assert!(
+            state.sending.is_none() && !state.writable_polled,
+            "one send or poll at a time"
+        );
         state.writable_polled = true;
         let entry = opcode::PollAdd::new(Fd(state.fd.as_raw_fd()), libc::POLLOUT as u32).build();
         self.push(&entry.user_data(Tag::Writable.user_data(socket.0.pack())));
     }
 
     fn send_progress(&self, socket: SocketId) -> u64 {
-        let state = self.sockets.get(socket.0).expect("the caller's socket is open");
+        let state = self
+            .sockets
+            .get(socket.0)
+            .expect("the caller's socket is open");
         progress::send_progress(&state.fd, state.handed)
     }
 
@@ -377,9 +402,18 @@ impl Engine for UringEngine<'_> {
     }
 
     fn close(&mut self, socket: SocketId) {
-        let state = self.sockets.remove(socket.0).expect("a socket is closed once");
-        let idle = !state.receiving && state.sending.is_none() && !state.writable_polled;
-        assert!(idle, "nothing is in flight on a socket that closes");
+        let state = self
+            .sockets
+            .remove(socket.0)
+            .expect("a socket is closed once");
+        assert!(
+            state.sending.is_none() && !state.writable_polled,
+            "a send outlives its socket"
+        );
+        if state.receiving {
+            // The armed receive holds the connection open; its completion finds a stale id.
+            self.cancel_user_data(Tag::Receive.user_data(socket.0.pack()));
+        }
         // Through the ring: one system call less, and a lingering close never holds us up.
         let entry = opcode::Close::new(Fd(state.fd.into_raw_fd())).build();
         self.push(&entry.user_data(Tag::Ignored.user_data(0)));
@@ -387,7 +421,11 @@ impl Engine for UringEngine<'_> {
 
     fn start(&mut self, id: OperationId, operation: Operation) {
         let slot = self.operations.insert(InFlight::new(id, operation));
-        let entry = self.operations.get_mut(slot).expect("just inserted").entry();
+        let entry = self
+            .operations
+            .get_mut(slot)
+            .expect("just inserted")
+            .entry();
         self.push(&entry.user_data(Tag::Operation.user_data(slot.pack())));
     }
 

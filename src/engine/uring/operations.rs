@@ -16,9 +16,21 @@ pub(super) struct InFlight {
 }
 
 enum Kind {
-    Open { directory: Option<SharedFile>, path: CString, how: types::OpenHow, keep: Option<SharedFile> },
-    Stat { file: SharedFile, stat: libc::statx },
-    Read { file: SharedFile, offset: u64, buf: Vec<u8> },
+    Open {
+        directory: Option<SharedFile>,
+        path: CString,
+        how: types::OpenHow,
+        keep: Option<SharedFile>,
+    },
+    Stat {
+        file: SharedFile,
+        stat: libc::statx,
+    },
+    Read {
+        file: SharedFile,
+        offset: u64,
+        buf: Vec<u8>,
+    },
 }
 
 impl InFlight {
@@ -30,8 +42,17 @@ impl InFlight {
                 let flags = libc::O_PATH | libc::O_CLOEXEC;
                 let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
                 let how = types::OpenHow::new().flags(flags as u64).resolve(resolve);
-                let path = if path.is_empty() { c".".to_owned() } else { path };
-                Kind::Open { directory: Some(root), path, how, keep: None }
+                let path = if path.is_empty() {
+                    c".".to_owned()
+                } else {
+                    path
+                };
+                Kind::Open {
+                    directory: Some(root),
+                    path,
+                    how,
+                    keep: None,
+                }
             }
             Operation::OpenFound { found } => {
                 // The magic link leads to the inode that was found, whatever its name is now.
@@ -39,10 +60,18 @@ impl InFlight {
                 let path = CString::new(path).expect("digits hold no NUL");
                 let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
                 let how = types::OpenHow::new().flags(flags as u64);
-                Kind::Open { directory: None, path, how, keep: Some(found) }
+                Kind::Open {
+                    directory: None,
+                    path,
+                    how,
+                    keep: Some(found),
+                }
             }
             // SAFETY: `statx` is plain data for which zero is a value.
-            Operation::Stat { file } => Kind::Stat { file, stat: unsafe { std::mem::zeroed() } },
+            Operation::Stat { file } => Kind::Stat {
+                file,
+                stat: unsafe { std::mem::zeroed() },
+            },
             Operation::Read { file, offset, buf } => Kind::Read { file, offset, buf },
         };
         Box::new(InFlight { id, kind })
@@ -51,8 +80,15 @@ impl InFlight {
     /// The ring entry; it points into `self`, which must not move until its completion.
     pub(super) fn entry(&mut self) -> squeue::Entry {
         match &mut self.kind {
-            Kind::Open { directory, path, how, .. } => {
-                let directory = directory.as_ref().map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd());
+            Kind::Open {
+                directory,
+                path,
+                how,
+                ..
+            } => {
+                let directory = directory
+                    .as_ref()
+                    .map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd());
                 opcode::OpenAt2::new(types::Fd(directory), path.as_ptr(), how).build()
             }
             Kind::Stat { file, stat } => {
@@ -84,18 +120,29 @@ impl InFlight {
                 // SAFETY: the completion of an open hands a new descriptor to us alone.
                 Outcome::Opened(Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) }))
             }
-            Kind::Stat { stat, .. } => {
-                Outcome::Stat(if result < 0 { Err(error) } else { Ok(file_stat(&stat)) })
-            }
+            Kind::Stat { stat, .. } => Outcome::Stat(if result < 0 {
+                Err(error)
+            } else {
+                Ok(file_stat(&stat))
+            }),
             Kind::Read { mut buf, .. } => {
                 if result < 0 {
-                    return Outcome::Read { buf, result: Err(error) };
+                    return Outcome::Read {
+                        buf,
+                        result: Err(error),
+                    };
                 }
                 let len = buf.len() + result as usize;
-                assert!(len <= buf.capacity(), "the kernel reads no more than it was asked to");
+                assert!(
+                    len <= buf.capacity(),
+                    "the kernel reads no more than it was asked to"
+                );
                 // SAFETY: the kernel has written the `result` bytes behind the old length.
                 unsafe { buf.set_len(len) };
-                Outcome::Read { buf, result: Ok(result as usize) }
+                Outcome::Read {
+                    buf,
+                    result: Ok(result as usize),
+                }
             }
         }
     }

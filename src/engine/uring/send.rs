@@ -34,15 +34,23 @@ impl Message {
     fn new() -> Box<Message> {
         // SAFETY: `msghdr` is plain data for which zero (no address, no vector) is a value.
         let header = unsafe { std::mem::zeroed() };
-        Box::new(Message { header, vectors: Vec::new() })
+        Box::new(Message {
+            header,
+            vectors: Vec::new(),
+        })
     }
 
     fn fill(&mut self, batch: &SendBatch, skip: usize) {
         self.vectors.clear();
-        self.vectors.extend(batch.slices(skip).take(VECTORS_MAX).map(|slice| libc::iovec {
-            iov_base: slice.as_ptr().cast_mut().cast(),
-            iov_len: slice.len(),
-        }));
+        self.vectors.extend(
+            batch
+                .slices(skip)
+                .take(VECTORS_MAX)
+                .map(|slice| libc::iovec {
+                    iov_base: slice.as_ptr().cast_mut().cast(),
+                    iov_len: slice.len(),
+                }),
+        );
         self.header.msg_iov = self.vectors.as_mut_ptr();
         self.header.msg_iovlen = self.vectors.len();
     }
@@ -52,9 +60,18 @@ impl UringEngine<'_> {
     pub(super) fn start_send(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool) {
         assert!(!batch.is_empty(), "an empty batch is not sent");
         let state = self.socket_mut(socket);
-        assert!(state.sending.is_none() && !state.writable_polled, "one send at a time");
-        let sending =
-            Sending { batch, sent: 0, more, message: None, notice_due: false, result: None };
+        assert!(
+            state.sending.is_none() && !state.writable_polled,
+            "one send at a time"
+        );
+        let sending = Sending {
+            batch,
+            sent: 0,
+            more,
+            message: None,
+            notice_due: false,
+            result: None,
+        };
         state.sending = Some(sending);
         self.submit_send(socket);
     }
@@ -63,7 +80,10 @@ impl UringEngine<'_> {
     fn submit_send(&mut self, socket: SocketId) {
         let spare = self.messages.pop();
         let zero_copy_min = self.zero_copy_min;
-        let state = self.sockets.get_mut(socket.0).expect("a send belongs to an open socket");
+        let state = self
+            .sockets
+            .get_mut(socket.0)
+            .expect("a send belongs to an open socket");
         let fd = Fd(state.fd.as_raw_fd());
         let sending = state.sending.as_mut().expect("the caller has put it there");
         let (entry, spare) = sending.entry(fd, spare, zero_copy_min);
@@ -79,7 +99,10 @@ impl UringEngine<'_> {
         flags: u32,
         completions: &mut Vec<Completion>,
     ) {
-        let state = self.sockets.get_mut(socket.0).expect("a send keeps its socket open");
+        let state = self
+            .sockets
+            .get_mut(socket.0)
+            .expect("a send keeps its socket open");
         let cancelled = state.cancelled;
         let sending = state.sending.as_mut().expect("a send completes once");
         if io_uring::cqueue::notif(flags) {
@@ -106,7 +129,11 @@ impl UringEngine<'_> {
             Some(result) => {
                 let sending = state.sending.take().expect("it was there a moment ago");
                 self.messages.extend(sending.message);
-                completions.push(Completion::Sent { socket, batch: sending.batch, result });
+                completions.push(Completion::Sent {
+                    socket,
+                    batch: sending.batch,
+                    result,
+                });
             }
         }
     }
@@ -127,18 +154,28 @@ impl Sending {
             let rest = &whole[self.sent..];
             let len = u32::try_from(rest.len()).unwrap_or(u32::MAX);
             let entry = if left >= zero_copy_min {
-                opcode::SendZc::new(fd, rest.as_ptr(), len).flags(flags).build()
+                opcode::SendZc::new(fd, rest.as_ptr(), len)
+                    .flags(flags)
+                    .build()
             } else {
-                opcode::Send::new(fd, rest.as_ptr(), len).flags(flags).build()
+                opcode::Send::new(fd, rest.as_ptr(), len)
+                    .flags(flags)
+                    .build()
             };
             return (entry, spare);
         }
-        let message = self.message.get_or_insert_with(|| spare.unwrap_or_else(Message::new));
+        let message = self
+            .message
+            .get_or_insert_with(|| spare.unwrap_or_else(Message::new));
         message.fill(&self.batch, self.sent);
         let entry = if left >= zero_copy_min {
-            opcode::SendMsgZc::new(fd, &message.header).flags(flags as u32).build()
+            opcode::SendMsgZc::new(fd, &message.header)
+                .flags(flags as u32)
+                .build()
         } else {
-            opcode::SendMsg::new(fd, &message.header).flags(flags as u32).build()
+            opcode::SendMsg::new(fd, &message.header)
+                .flags(flags as u32)
+                .build()
         };
         (entry, None)
     }

@@ -31,7 +31,10 @@ impl RingFeatures {
             (self.sqpoll, "submission polling"),
             (self.no_iowait, "no iowait"),
         ];
-        all.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect()
+        all.into_iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| name)
+            .collect()
     }
 }
 
@@ -50,9 +53,21 @@ pub fn build(settings: &EngineSettings) -> io::Result<(IoUring, RingFeatures)> {
     };
     let steps = [
         best,
-        RingFeatures { no_sqarray: false, ..best },
-        RingFeatures { no_sqarray: false, defer_taskrun: false, ..best },
-        RingFeatures { no_sqarray: false, defer_taskrun: false, single_issuer: false, ..best },
+        RingFeatures {
+            no_sqarray: false,
+            ..best
+        },
+        RingFeatures {
+            no_sqarray: false,
+            defer_taskrun: false,
+            ..best
+        },
+        RingFeatures {
+            no_sqarray: false,
+            defer_taskrun: false,
+            single_issuer: false,
+            ..best
+        },
     ];
     let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
     for step in steps {
@@ -72,7 +87,11 @@ pub fn build(settings: &EngineSettings) -> io::Result<(IoUring, RingFeatures)> {
 fn build_with(settings: &EngineSettings, features: RingFeatures) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     let completions = COMPLETIONS_MIN.max(settings.ring_entries.saturating_mul(4));
-    builder.setup_cqsize(completions).setup_clamp().setup_submit_all().dontfork();
+    builder
+        .setup_cqsize(completions)
+        .setup_clamp()
+        .setup_submit_all()
+        .dontfork();
     if features.single_issuer {
         builder.setup_single_issuer();
     }
