@@ -16,13 +16,18 @@
 //! The connection layer keeps that order (`conn/close.rs`); an engine asserts it.
 
 pub mod batch;
+pub mod kind;
 pub mod operation;
+pub mod probe;
+pub mod settings;
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 pub use batch::SendBatch;
+pub use kind::{EngineChoice, EngineKind};
 pub use operation::{FileRange, FileStat, Operation, Outcome};
+pub use settings::EngineSettings;
 
 use crate::base::{Id, Now};
 
