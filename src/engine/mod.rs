@@ -20,7 +20,9 @@ mod clock;
 mod errno;
 pub mod file_send;
 pub mod find;
+pub mod kind;
 pub mod operation;
+pub mod probe;
 pub mod progress;
 pub mod reserve;
 pub mod settings;
@@ -30,6 +32,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 pub use batch::SendBatch;
+pub use kind::{EngineChoice, EngineKind};
 pub use operation::{FileRange, FileStat, Operation, Outcome};
 pub use settings::EngineSettings;
 
