@@ -47,8 +47,6 @@ pub const FRESH_FOR: Duration = Duration::from_millis(900);
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.
 pub const WORKERS_MAX: usize = 1024;
-/// Threads that wait for disks on behalf of all workers. No flag: cold files are rare.
-pub const FILE_THREADS_DEFAULT: u32 = 4;
 /// Connections that wait to be accepted, for each listening socket. Flag: `--backlog`.
 pub const BACKLOG_DEFAULT: u32 = 4096;
 /// Descriptors held back from connections, for the process. No flag: `--max-connections` decides.

@@ -92,9 +92,13 @@ fn unknown(error: &clap::Error, flag: &str) -> StartError {
 
 /// The environment variable of `flag`, when it is what holds the wrong value.
 fn variable_with(flag: &str, value: &str) -> Option<String> {
-    let name = flag.trim_start_matches('-').to_uppercase().replace('-', "_");
+    let name = flag
+        .trim_start_matches('-')
+        .to_uppercase()
+        .replace('-', "_");
     let name = format!("DOWNPOUR_{name}");
-    let said_as_flag = std::env::args().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
+    let said_as_flag =
+        std::env::args().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
     (!said_as_flag && std::env::var(&name).is_ok_and(|held| held == value)).then_some(name)
 }
 

@@ -25,7 +25,10 @@ pub struct ConnectionCount {
 impl ConnectionCount {
     /// Shared by all workers of a server.
     pub fn new(max: usize) -> ConnectionCount {
-        ConnectionCount { open: Arc::default(), max }
+        ConnectionCount {
+            open: Arc::default(),
+            max,
+        }
     }
 
     /// Connections open now.
@@ -70,9 +73,16 @@ impl<E: Engine> Connections<E> {
     /// Starts accepting on a listening socket.
     pub fn listen(&mut self, listener: std::os::fd::OwnedFd, count: ConnectionCount) {
         let id = self.engine.add_listener(listener);
-        assert!(id.0 as usize == self.listeners.len(), "listeners are numbered in order");
+        assert!(
+            id.0 as usize == self.listeners.len(),
+            "listeners are numbered in order"
+        );
         self.engine.accept(id);
-        self.listeners.push(Listener { id, count, state: Accepting::Armed });
+        self.listeners.push(Listener {
+            id,
+            count,
+            state: Accepting::Armed,
+        });
     }
 
     pub(super) fn on_accepted(&mut self, listener: ListenerId, socket: SocketId) {
@@ -140,7 +150,9 @@ impl<E: Engine> Connections<E> {
     }
 
     pub(super) fn has_paused_listener(&self) -> bool {
-        self.listeners.iter().any(|listener| listener.state == Accepting::Paused)
+        self.listeners
+            .iter()
+            .any(|listener| listener.state == Accepting::Paused)
     }
 
     /// Takes no more connections.
@@ -152,13 +164,19 @@ impl<E: Engine> Connections<E> {
                 Accepting::Stopping | Accepting::Closed => continue,
             }
             let paused = listener.state == Accepting::Paused;
-            listener.state = if paused { Accepting::Closed } else { Accepting::Stopping };
+            listener.state = if paused {
+                Accepting::Closed
+            } else {
+                Accepting::Stopping
+            };
         }
     }
 
     /// True when no listener is with the engine any more.
     pub(super) fn listeners_are_closed(&self) -> bool {
-        self.listeners.iter().all(|listener| listener.state == Accepting::Closed)
+        self.listeners
+            .iter()
+            .all(|listener| listener.state == Accepting::Closed)
     }
 
     /// A connection of `listener` is gone.

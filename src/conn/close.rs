@@ -14,7 +14,9 @@ impl<E: Engine> Connections<E> {
     /// goodbye slowly, because closing with unread bytes resets the connection, and the peer would
     /// lose our last answer (RFC 9112 §9.6).
     pub(super) fn finish(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         if connection.life != Life::Open {
             return;
         }
@@ -32,13 +34,14 @@ impl<E: Engine> Connections<E> {
 
     /// Decides that this connection ends now. A second call changes nothing.
     pub(super) fn terminate(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         if connection.life == Life::Terminating {
             return;
         }
         connection.life = Life::Terminating;
-        if let Reading::Waiting(waiting) =
-            std::mem::replace(&mut connection.reading, Reading::Done)
+        if let Reading::Waiting(waiting) = std::mem::replace(&mut connection.reading, Reading::Done)
         {
             self.services.executor.cancel(waiting.task);
         }
@@ -47,7 +50,11 @@ impl<E: Engine> Connections<E> {
             connection.sending = Sending::Idle;
         }
         let output = std::mem::take(&mut connection.output);
-        for item in output.queue.into_iter().chain(output.filling.map(Item::Batch)) {
+        for item in output
+            .queue
+            .into_iter()
+            .chain(output.filling.map(Item::Batch))
+        {
             if let Item::Batch(batch) = item {
                 self.services.give_batch(batch);
             }
@@ -60,8 +67,13 @@ impl<E: Engine> Connections<E> {
 
     /// Goes on once nothing is in flight.
     pub(super) fn join(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get(socket.0) else { return };
-        assert!(connection.life == Life::Terminating, "only a terminating connection joins");
+        let Some(connection) = self.table.get(socket.0) else {
+            return;
+        };
+        assert!(
+            connection.life == Life::Terminating,
+            "only a terminating connection joins"
+        );
         if connection.sending == Sending::Idle {
             self.close(socket);
         }
@@ -81,7 +93,9 @@ impl<E: Engine> Connections<E> {
         self.stop_listening();
         for id in self.table.ids().collect::<Vec<_>>() {
             let socket = SocketId(id);
-            let Some(connection) = self.table.get_mut(id) else { continue };
+            let Some(connection) = self.table.get_mut(id) else {
+                continue;
+            };
             if connection.is_idle() && connection.life == Life::Open {
                 // A request may be under way to us: FIN tells its sender that it was not read.
                 connection.linger = true;

@@ -24,7 +24,9 @@ impl<E: Engine> Connections<E> {
             Waits::ForAnswer => Duration::MAX,
         };
         let deadline = self.services.now.monotonic + timeout;
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         connection.waits = waits;
         connection.deadline = deadline;
         if deadline < connection.scheduled {
@@ -36,7 +38,9 @@ impl<E: Engine> Connections<E> {
     /// Sets the wait that follows from what the connection does. A wait for the rest of a request
     /// that already runs goes on: the whole request has one deadline.
     pub(super) fn settle_wait(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         let waits = connection.expected_wait();
         let goes_on = matches!(
             (connection.waits, waits),
@@ -58,7 +62,9 @@ impl<E: Engine> Connections<E> {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.advance(now, &mut due);
         for id in due.drain(..) {
-            let Some(connection) = self.table.get_mut(id) else { continue };
+            let Some(connection) = self.table.get_mut(id) else {
+                continue;
+            };
             if now >= connection.deadline {
                 connection.scheduled = Millis::NEVER;
                 self.on_deadline(SocketId(id));
@@ -73,12 +79,16 @@ impl<E: Engine> Connections<E> {
     }
 
     fn on_deadline(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         match connection.waits {
             Waits::ForRest if matches!(connection.reading, Reading::Head) => {
                 // RFC 9110 §15.5.9: says why, and ends the connection.
-                let fault =
-                    Fault::new(Status::REQUEST_TIMEOUT, "The request did not arrive in time.");
+                let fault = Fault::new(
+                    Status::REQUEST_TIMEOUT,
+                    "The request did not arrive in time.",
+                );
                 on_fault(connection, &mut self.services, fault);
                 self.mark_dirty(socket);
             }
@@ -94,7 +104,9 @@ impl<E: Engine> Connections<E> {
     /// A slow reader may go on; one that has taken nothing since we last looked may not.
     fn check_progress(&mut self, socket: SocketId) {
         let progress = self.engine.send_progress(socket);
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         if progress == connection.send_progress {
             self.terminate(socket);
         } else {

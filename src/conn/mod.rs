@@ -86,7 +86,11 @@ impl<E: Engine> Connections<E> {
     pub fn on_completion(&mut self, completion: Completion) {
         match completion {
             Completion::Received { socket, received } => self.on_received(socket, received),
-            Completion::Sent { socket, batch, result } => self.on_sent(socket, batch, result),
+            Completion::Sent {
+                socket,
+                batch,
+                result,
+            } => self.on_sent(socket, batch, result),
             Completion::ReceiveEnded { socket, end } => self.on_receive_ended(socket, end),
             Completion::Accepted { listener, socket } => self.on_accepted(listener, socket),
             Completion::AcceptStopped { listener, error } => {

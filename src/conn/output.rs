@@ -34,7 +34,10 @@ impl Output {
     }
 
     fn pop(&mut self) -> Option<Item> {
-        let item = self.queue.pop_front().or_else(|| self.filling.take().map(Item::Batch));
+        let item = self
+            .queue
+            .pop_front()
+            .or_else(|| self.filling.take().map(Item::Batch));
         if let Some(Item::Batch(batch)) = &item {
             self.queued_bytes -= batch.len();
         }
@@ -52,7 +55,9 @@ impl Output {
 impl<E: Engine> Connections<E> {
     /// The connection has output, or ends once it has none.
     pub(super) fn mark_dirty(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         if !connection.dirty {
             connection.dirty = true;
             self.dirty.push(socket);
@@ -78,7 +83,9 @@ impl<E: Engine> Connections<E> {
     }
 
     fn flush(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         if connection.sending != Sending::Idle || connection.life != Life::Open {
             return;
         }
@@ -95,7 +102,9 @@ impl<E: Engine> Connections<E> {
     }
 
     fn send_slice(&mut self, socket: SocketId, mut range: FileRange) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         let slice_len = range.len.min(FILE_SLICE_BYTES as u64);
         match self.engine.send_file(socket, &range) {
             FileSent::Sent(sent) if sent == range.len => self.mark_dirty(socket),
@@ -114,7 +123,10 @@ impl<E: Engine> Connections<E> {
                 self.wait_for_room(socket);
             }
             FileSent::Cold => {
-                let slice = FileRange { len: slice_len, ..range.clone() };
+                let slice = FileRange {
+                    len: slice_len,
+                    ..range.clone()
+                };
                 connection.output.push_front(Item::File(range));
                 self.read_cold_slice(socket, slice);
             }
@@ -124,14 +136,18 @@ impl<E: Engine> Connections<E> {
     }
 
     fn wait_for_room(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         connection.sending = Sending::Room;
         self.engine.poll_writable(socket);
         self.set_wait(socket, Waits::ForRoom);
     }
 
     pub(super) fn on_writable(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         connection.sending = Sending::Idle;
         if connection.life == Life::Terminating {
             self.join(socket);
@@ -147,9 +163,15 @@ impl<E: Engine> Connections<E> {
         let task = self.services.executor.spawn(async move {
             let buf = Vec::with_capacity(slice.len as usize);
             let (slice, result) = io.read(&slice.file, slice.offset, buf).await;
-            outbox.borrow_mut().push(Event::Slice { socket, slice, result });
+            outbox.borrow_mut().push(Event::Slice {
+                socket,
+                slice,
+                result,
+            });
         });
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         connection.sending = Sending::ColdSlice(task);
         self.set_wait(socket, Waits::ForAnswer);
     }
@@ -160,7 +182,9 @@ impl<E: Engine> Connections<E> {
         slice: Vec<u8>,
         result: Result<usize, Errno>,
     ) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         if !matches!(connection.sending, Sending::ColdSlice(_)) {
             return; // Cancelled after it had ended.
         }
@@ -177,7 +201,10 @@ impl<E: Engine> Connections<E> {
         }
         let mut batch = self.services.take_batch();
         batch.push_shared(Bytes::from(slice));
-        let connection = self.table.get_mut(socket.0).expect("it was there a moment ago");
+        let connection = self
+            .table
+            .get_mut(socket.0)
+            .expect("it was there a moment ago");
         connection.output.push_front(Item::Batch(batch));
         self.mark_dirty(socket);
     }
@@ -189,8 +216,10 @@ impl<E: Engine> Connections<E> {
         result: Result<(), Errno>,
     ) {
         self.services.give_batch(batch);
-        let connection =
-            self.table.get_mut(socket.0).expect("a connection outlives its send in flight");
+        let connection = self
+            .table
+            .get_mut(socket.0)
+            .expect("a connection outlives its send in flight");
         assert!(connection.sending == Sending::Batch, "one send in flight");
         connection.sending = Sending::Idle;
         if connection.life == Life::Terminating {
@@ -206,7 +235,9 @@ impl<E: Engine> Connections<E> {
 
     /// All that was answered is with the kernel.
     fn on_output_drained(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         if connection.close_after_output {
             self.finish(socket);
             return;
@@ -215,7 +246,9 @@ impl<E: Engine> Connections<E> {
             // Requests that waited for room in the output.
             self.resume_input(socket);
         }
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         if !connection.output.is_empty() {
             return; // `resume_input` has marked it.
         }

@@ -39,13 +39,17 @@ impl<E: Engine> Connections<E> {
 
     /// Requests that waited in the connection's own buffer go on.
     pub(super) fn resume_input(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         consume_input(socket, connection, &mut self.services);
         self.after_input(socket);
     }
 
     fn after_input(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         match connection.life {
             Life::Open => {}
             Life::Lingering => {
@@ -67,7 +71,9 @@ impl<E: Engine> Connections<E> {
     }
 
     pub(super) fn on_receive_ended(&mut self, socket: SocketId, end: ReceiveEnd) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         connection.receiving = false;
         if connection.life == Life::Terminating {
             return;
@@ -82,7 +88,9 @@ impl<E: Engine> Connections<E> {
 
     /// The peer will send no more. What it asked for is still answered.
     fn on_peer_done(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         connection.peer_done = true;
         let answering = matches!(connection.reading, Reading::Waiting(_))
             || connection.sending != Sending::Idle
@@ -93,14 +101,18 @@ impl<E: Engine> Connections<E> {
     }
 
     pub(super) fn receive(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
         connection.receiving = true;
         self.engine.receive(socket);
     }
 
     /// Arms the receive again unless it is armed or there is no use for more bytes now.
     pub(super) fn receive_if_wanted(&mut self, socket: SocketId) {
-        let Some(connection) = self.table.get(socket.0) else { return };
+        let Some(connection) = self.table.get(socket.0) else {
+            return;
+        };
         if !connection.receiving && connection.wants_input(&self.services) {
             self.receive(socket);
         }

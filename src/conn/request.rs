@@ -1,9 +1,11 @@
 //! One request after the other: parsed, answered, its body thrown away.
 
 use crate::base::limits::{COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX};
+use crate::cache::Refresh;
 use crate::engine::{Engine, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
-use crate::handler::{Loaded, Remember, Served, errors};
+use crate::handler::errors;
+use crate::handler::files::{Loaded, Served};
 use crate::http::{Fault, Method, OwnedRequestHead, RequestHead, Status, Version};
 use crate::proto::h1::{
     self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
@@ -85,7 +87,11 @@ fn on_request(
     let head_only = request.method == Method::Head;
     match route(request) {
         Route::Files => match services.files.serve(request, services.now) {
-            Served::Hit { head: template, body: content, refresh } => {
+            Served::Hit {
+                head: template,
+                body: content,
+                refresh,
+            } => {
                 let spare = &mut services.spare_batches;
                 let output = &mut connection.output;
                 let batch = output.filling_or(|| spare.pop().unwrap_or_default());
@@ -99,10 +105,15 @@ fn on_request(
                 let written = batch.len() - before;
                 output.queued_bytes += written;
                 if let Some(refresh) = refresh {
-                    spawn_refresh(services, refresh);
+                    spawn_refresh(services, refresh, request.path);
                 }
             }
-            Served::Answer(answer) => write_answer(connection, services, answer, persistence),
+            Served::Answer { answer, refresh } => {
+                write_answer(connection, services, answer, persistence);
+                if let Some(refresh) = refresh {
+                    spawn_refresh(services, refresh, request.path);
+                }
+            }
             Served::Slow => {
                 let waiting = spawn_load(socket, services, request, persistence, body);
                 connection.reading = Reading::Waiting(waiting);
@@ -131,11 +142,7 @@ fn on_request(
 }
 
 /// What comes after an answered request: its body, the next request, or the end.
-fn after_answer(
-    connection: &mut Connection,
-    persistence: Persistence,
-    body: Option<BodyReader>,
-) {
+fn after_answer(connection: &mut Connection, persistence: Persistence, body: Option<BodyReader>) {
     connection.drained_bytes = 0;
     if persistence == Persistence::Close {
         connection.linger = body.is_some() || connection.linger;
@@ -170,7 +177,9 @@ pub(super) fn write_answer(
     persistence: Persistence,
 ) {
     let spare = &mut services.spare_batches;
-    let batch = connection.output.filling_or(|| spare.pop().unwrap_or_default());
+    let batch = connection
+        .output
+        .filling_or(|| spare.pop().unwrap_or_default());
     let before = batch.len();
     match &answer.head {
         AnswerHead::Template(template) => {
@@ -202,22 +211,27 @@ fn spawn_load(
 ) -> Waiting {
     let head = OwnedRequestHead::new(request);
     let load = services.files.load(head, services.io.clone(), services.now);
-    let mut answering = Answering { socket, outbox: Some(Outbox::clone(&services.outbox)) };
+    let mut answering = Answering {
+        socket,
+        outbox: Some(Outbox::clone(&services.outbox)),
+    };
     let task = services.executor.spawn(async move {
         let loaded = load.await;
         answering.finish(loaded);
     });
-    Waiting { task, persistence, head_only: request.method == Method::Head, body }
+    Waiting {
+        task,
+        persistence,
+        head_only: request.method == Method::Head,
+        body,
+    }
 }
 
-fn spawn_refresh(services: &mut Services, refresh: crate::handler::Refresh) {
-    let outbox = Outbox::clone(&services.outbox);
-    let refresh = services.files.refresh(refresh, services.io.clone(), services.now);
-    services.executor.spawn(async move {
-        if let Some(remember) = refresh.await {
-            outbox.borrow_mut().push(Event::Refreshed(remember));
-        }
-    });
+/// A cached file that was just served is compared with the disk.
+fn spawn_refresh(services: &mut Services, refresh: Refresh, path: &[u8]) {
+    let (io, now) = (services.io.clone(), services.now);
+    let refresh = services.files.refresh(refresh, path, io, now);
+    services.executor.spawn(refresh);
 }
 
 /// Answers one request, come what may: a task that ends without an answer leaves a 500.
@@ -229,7 +243,10 @@ struct Answering {
 impl Answering {
     fn finish(&mut self, loaded: Loaded) {
         if let Some(outbox) = self.outbox.take() {
-            outbox.borrow_mut().push(Event::Loaded { socket: self.socket, loaded });
+            outbox.borrow_mut().push(Event::Loaded {
+                socket: self.socket,
+                loaded,
+            });
         }
     }
 }
@@ -237,7 +254,9 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         if let Some(outbox) = self.outbox.take() {
-            outbox.borrow_mut().push(Event::Lost { socket: self.socket });
+            outbox.borrow_mut().push(Event::Lost {
+                socket: self.socket,
+            });
         }
     }
 }
@@ -247,29 +266,29 @@ impl<E: Engine> Connections<E> {
     pub fn on_event(&mut self, event: Event) {
         match event {
             Event::Loaded { socket, loaded } => {
-                self.remember(loaded.remember);
+                if let Some(remember) = loaded.remember {
+                    let now = self.services.now;
+                    self.services.files.remember(remember, now);
+                }
                 self.finish_waiting(socket, |_| loaded.answer);
             }
             Event::Lost { socket } => self.finish_waiting(socket, |head_only| {
                 let reason = "The server failed to make an answer.";
                 errors::error_answer(Status::INTERNAL_SERVER_ERROR, reason, head_only)
             }),
-            Event::Slice { socket, slice, result } => self.on_slice(socket, slice, result),
-            Event::Refreshed(remember) => self.remember(Some(remember)),
-        }
-    }
-
-    fn remember(&mut self, remember: Option<Remember>) {
-        if let Some(remember) = remember {
-            let now = self.services.now;
-            self.services.files.remember(remember, now);
+            Event::Slice {
+                socket,
+                slice,
+                result,
+            } => self.on_slice(socket, slice, result),
         }
     }
 
     fn finish_waiting(&mut self, socket: SocketId, answer: impl FnOnce(bool) -> Answer) {
-        let Some(connection) = self.table.get_mut(socket.0) else { return };
-        let Reading::Waiting(waiting) =
-            std::mem::replace(&mut connection.reading, Reading::Done)
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        let Reading::Waiting(waiting) = std::mem::replace(&mut connection.reading, Reading::Done)
         else {
             return; // It is terminating; dropping its task has brought us here.
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::{Millis, Now};
 use crate::engine::{self, Errno, SendBatch, SocketId};
-use crate::handler::{Files, Loaded, Remember};
+use crate::handler::files::{Files, Loaded};
 use crate::http::date::DateField;
 use crate::proto::h1::HeadLimits;
 use crate::task::{Executor, Io};
@@ -32,9 +32,11 @@ pub enum Event {
     /// The task ended without an answer: a bug of ours, answered with 500.
     Lost { socket: SocketId },
     /// A slice of a file that was not in memory; `slice` starts where the file range does.
-    Slice { socket: SocketId, slice: Vec<u8>, result: Result<usize, Errno> },
-    /// A cached file was compared with the disk in the background.
-    Refreshed(Remember),
+    Slice {
+        socket: SocketId,
+        slice: Vec<u8>,
+        result: Result<usize, Errno>,
+    },
 }
 
 /// Where tasks put what they have; the worker empties it after they ran.
@@ -69,7 +71,9 @@ impl Services {
         waker: engine::Waker,
         now: Now,
     ) -> Services {
-        let limits = HeadLimits { head_bytes_max: settings.head_bytes_max };
+        let limits = HeadLimits {
+            head_bytes_max: settings.head_bytes_max,
+        };
         Services {
             files,
             io: Io::default(),

@@ -90,7 +90,9 @@ impl Blocked {
                 "in a container allow io_uring_setup, io_uring_enter and io_uring_register in its \
                  seccomp profile (docker run --security-opt seccomp=FILE)"
             }
-            Blocked::Memory => "raise RLIMIT_MEMLOCK: ulimit -l unlimited, or LimitMEMLOCK=infinity",
+            Blocked::Memory => {
+                "raise RLIMIT_MEMLOCK: ulimit -l unlimited, or LimitMEMLOCK=infinity"
+            }
             Blocked::Descriptors => "raise the limit of open files: ulimit -n 65536",
             Blocked::Other(_) => "use --engine epoll",
         }
@@ -110,7 +112,11 @@ impl fmt::Display for Blocked {
             Blocked::Memory => out.write_str("there is too little lockable memory for a ring"),
             Blocked::Descriptors => out.write_str("there is no free descriptor for a ring"),
             Blocked::Other(errno) => {
-                write!(out, "the kernel refuses a ring: {}", io::Error::from(*errno))
+                write!(
+                    out,
+                    "the kernel refuses a ring: {}",
+                    io::Error::from(*errno)
+                )
             }
         }
     }
@@ -170,13 +176,20 @@ impl RingFeatures {
     /// The features that shape the main engine, for the start line.
     pub fn summary(&self) -> String {
         let named = [
-            (self.multishot_accept && self.multishot_receive, "multishot accept and receive"),
+            (
+                self.multishot_accept && self.multishot_receive,
+                "multishot accept and receive",
+            ),
             (self.buffer_ring, "buffer ring"),
             (self.defer_taskrun, "deferred task work"),
             (self.multishot_timeout, "multishot timeout"),
             (self.no_iowait, "no iowait"),
         ];
-        let there: Vec<&str> = named.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        let there: Vec<&str> = named
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| *name)
+            .collect();
         there.join(", ")
     }
 }
@@ -204,7 +217,12 @@ fn probe_ring(kernel: KernelVersion, settings: &EngineSettings) -> Result<RingFe
     drop(plain);
     let coop_taskrun = build(settings, &[Flag::CoopTaskrun]).is_ok();
     let mut accepted = Vec::new();
-    for flag in [Flag::SubmitAll, Flag::SingleIssuer, Flag::DeferTaskrun, Flag::NoSqarray] {
+    for flag in [
+        Flag::SubmitAll,
+        Flag::SingleIssuer,
+        Flag::DeferTaskrun,
+        Flag::NoSqarray,
+    ] {
         accepted.push(flag);
         if build(settings, &accepted).is_err() {
             accepted.pop();
@@ -284,7 +302,9 @@ fn missing_operations(operations: &Probe) -> Vec<&'static str> {
         (opcode::Statx::CODE, "statx"),
         (opcode::Read::CODE, "read"),
     ];
-    let missing = needed.iter().filter(|(code, _)| !operations.is_supported(*code));
+    let missing = needed
+        .iter()
+        .filter(|(code, _)| !operations.is_supported(*code));
     missing.map(|(_, name)| *name).collect()
 }
 
@@ -410,10 +430,14 @@ pub fn supports_tokio_uring(found: &Capabilities) -> Result<(), Unsupported> {
             remedy: "build it with cargo build --release --features tokio-uring".to_owned(),
         });
     }
-    found.ring.as_ref().map(drop).map_err(|blocked| Unsupported {
-        what: blocked.to_string(),
-        remedy: blocked.remedy().to_owned(),
-    })
+    found
+        .ring
+        .as_ref()
+        .map(drop)
+        .map_err(|blocked| Unsupported {
+            what: blocked.to_string(),
+            remedy: blocked.remedy().to_owned(),
+        })
 }
 
 #[cfg(test)]
@@ -463,13 +487,19 @@ mod tests {
             let fallen = choose(EngineChoice::Auto, &with(Err(blocked))).unwrap();
             assert_eq!(fallen.kind, EngineKind::Epoll);
             let line = fallen.fallback.unwrap();
-            assert!(line.contains(blocked.remedy()) && !line.contains('\n'), "{line}");
+            assert!(
+                line.contains(blocked.remedy()) && !line.contains('\n'),
+                "{line}"
+            );
         }
         let old = RingFeatures {
             defer_taskrun: false,
             ..all()
         };
-        let line = choose(EngineChoice::Auto, &with(Ok(old))).unwrap().fallback.unwrap();
+        let line = choose(EngineChoice::Auto, &with(Ok(old)))
+            .unwrap()
+            .fallback
+            .unwrap();
         assert!(line.contains("kernel 5.15 lacks DEFER_TASKRUN"), "{line}");
     }
 
@@ -496,7 +526,10 @@ mod tests {
         assert_eq!(of(libc::ENOMEM), Blocked::Memory);
         assert_eq!(of(libc::EMFILE), Blocked::Descriptors);
         assert_eq!(of(libc::EIO), Blocked::Other(Errno(libc::EIO)));
-        assert!(matches!(of(libc::EPERM), Blocked::Filtered | Blocked::Disabled(_)));
+        assert!(matches!(
+            of(libc::EPERM),
+            Blocked::Filtered | Blocked::Disabled(_)
+        ));
     }
 
     /// On a machine without io_uring this proves the other half: that it is said, not crashed on.
@@ -512,6 +545,10 @@ mod tests {
             }
             Ok(_) => {}
         }
-        assert_eq!(probe(&EngineSettings::default()), found, "a second look sees the same");
+        assert_eq!(
+            probe(&EngineSettings::default()),
+            found,
+            "a second look sees the same"
+        );
     }
 }

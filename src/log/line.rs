@@ -52,8 +52,14 @@ mod tests {
 
     #[test]
     fn the_weight_stands_in_front() {
-        assert_eq!(render(Level::Warn, format_args!("a {}", 1)), "downpour: warning: a 1\n");
-        assert_eq!(render(Level::Info, format_args!("hello")), "downpour: hello\n");
+        assert_eq!(
+            render(Level::Warn, format_args!("a {}", 1)),
+            "downpour: warning: a 1\n"
+        );
+        assert_eq!(
+            render(Level::Info, format_args!("hello")),
+            "downpour: hello\n"
+        );
     }
 
     #[test]
@@ -61,7 +67,10 @@ mod tests {
         let hostile = "x\r\ndownpour: error: fire\x1b[2J\u{85}";
         let line = render(Level::Error, format_args!("{hostile}"));
         assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-        assert!(line.contains("x\\r\\ndownpour") && !line.contains('\x1b'), "{line:?}");
+        assert!(
+            line.contains("x\\r\\ndownpour") && !line.contains('\x1b'),
+            "{line:?}"
+        );
         assert!(line.contains("\\u{85}"), "{line:?}");
     }
 

@@ -182,7 +182,10 @@ mod tests {
         write_lines(&entries, &dropped, &mut page.clone());
         let text = page.text();
         assert!(text.starts_with("line 0\n"), "{text}");
-        assert!(text.contains("line 3\n") && !text.contains("line 4"), "{text}");
+        assert!(
+            text.contains("line 3\n") && !text.contains("line 4"),
+            "{text}"
+        );
         assert!(text.contains("warning: 6 log lines were dropped"), "{text}");
     }
 
@@ -214,7 +217,11 @@ mod tests {
         log::set_max_level(LevelFilter::Info);
         let say = |level, target| {
             let text = format_args!("from {target}");
-            let record = Record::builder().level(level).target(target).args(text).build();
+            let record = Record::builder()
+                .level(level)
+                .target(target)
+                .args(text)
+                .build();
             sink.log(&record);
         };
         say(log::Level::Info, "mio::poll");

@@ -1,7 +1,7 @@
 //! Messages from other threads to a worker, read between two turns.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::engine::Waker;
@@ -35,12 +35,19 @@ struct Shared {
 impl Mailbox {
     /// An empty box for the worker that `waker` wakes.
     pub fn new(waker: Waker) -> Mailbox {
-        Mailbox { shared: Arc::default(), waker }
+        Mailbox {
+            shared: Arc::default(),
+            waker,
+        }
     }
 
     /// Leaves a message and wakes the worker.
     pub fn send(&self, message: Message) {
-        self.shared.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.shared
+            .messages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message);
         self.shared.has_mail.store(true, Ordering::Release);
         self.waker.wake();
     }
@@ -48,7 +55,11 @@ impl Mailbox {
     /// Moves all messages to `messages`.
     pub fn take(&self, messages: &mut Vec<Message>) {
         if self.shared.has_mail.swap(false, Ordering::Acquire) {
-            let mut waiting = self.shared.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self
+                .shared
+                .messages
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             messages.append(&mut waiting);
         }
     }

@@ -64,9 +64,12 @@ impl<E: Engine> Worker<E> {
 
     /// One turn: collect what has happened, act on it, run tasks, send.
     pub fn turn(&mut self) -> io::Result<Turn> {
-        let busy = self.connections.has_output() || self.connections.services_mut().has_ready_task();
+        let busy =
+            self.connections.has_output() || self.connections.services_mut().has_ready_task();
         let wait = if busy { Wait::Poll } else { Wait::Block };
-        self.connections.engine_mut().wait(wait, &mut self.completions)?;
+        self.connections
+            .engine_mut()
+            .wait(wait, &mut self.completions)?;
         let now = self.connections.engine_mut().now();
         self.connections.services_mut().set_now(now);
         self.read_mail(now.monotonic);
@@ -107,12 +110,17 @@ impl<E: Engine> Worker<E> {
     }
 
     fn check_end(&mut self, now: Millis) -> Turn {
-        let Some(cut_off) = self.cut_off else { return Turn::Goes };
+        let Some(cut_off) = self.cut_off else {
+            return Turn::Goes;
+        };
         if self.connections.is_drained() {
             return Turn::Ended;
         }
         if now >= cut_off && !self.connections.is_empty() {
-            log::info!("the grace period is over; cutting off {} connections", self.connections.len());
+            log::info!(
+                "the grace period is over; cutting off {} connections",
+                self.connections.len()
+            );
             self.connections.terminate_all();
             self.connections.finish_turn();
         }

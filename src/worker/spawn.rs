@@ -11,7 +11,7 @@ use crate::conn::{ConnectionCount, ConnectionSettings, Services};
 use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::{self, UringEngine};
 use crate::engine::{Engine, EngineKind};
-use crate::handler::{Files, Site};
+use crate::handler::files::{Files, Site};
 
 use super::{Mailbox, Worker};
 
@@ -48,9 +48,15 @@ type Ready = io::Result<(Mailbox, String)>;
 pub fn spawn(setup: WorkerSetup) -> io::Result<Handle> {
     let (ready, is_ready) = mpsc::channel::<Ready>();
     let name = format!("worker-{}", setup.index);
-    let thread = std::thread::Builder::new().name(name).spawn(move || start(setup, &ready))?;
+    let thread = std::thread::Builder::new()
+        .name(name)
+        .spawn(move || start(setup, &ready))?;
     match is_ready.recv() {
-        Ok(Ok((mailbox, engine))) => Ok(Handle { mailbox, thread, engine }),
+        Ok(Ok((mailbox, engine))) => Ok(Handle {
+            mailbox,
+            thread,
+            engine,
+        }),
         Ok(Err(error)) => Err(error),
         Err(mpsc::RecvError) => Err(io::Error::other("a worker ended while it started")),
     }
@@ -82,7 +88,10 @@ fn start(setup: WorkerSetup, ready: &mpsc::Sender<Ready>) -> io::Result<()> {
         #[cfg(not(feature = "tokio-uring"))]
         EngineKind::TokioUring => {
             let error = "this binary was built without the tokio-uring engine";
-            tell(ready, Err(io::Error::new(io::ErrorKind::Unsupported, error)))
+            tell(
+                ready,
+                Err(io::Error::new(io::ErrorKind::Unsupported, error)),
+            )
         }
     }
 }
@@ -90,9 +99,10 @@ fn start(setup: WorkerSetup, ready: &mpsc::Sender<Ready>) -> io::Result<()> {
 /// Passes a failure on to the thread that waits for us.
 fn tell<T>(ready: &mpsc::Sender<Ready>, made: io::Result<T>) -> io::Result<T> {
     made.map_err(|error| {
-        let copy = error
-            .raw_os_error()
-            .map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error);
+        let copy = error.raw_os_error().map_or_else(
+            || io::Error::new(error.kind(), error.to_string()),
+            io::Error::from_raw_os_error,
+        );
         // Nobody listens only when the process is ending.
         let _ = ready.send(Err(copy));
         error
@@ -120,7 +130,9 @@ fn serve<E: Engine>(
     let services = Services::new(files, settings, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     for listener in setup.listeners {
-        worker.connections_mut().listen(listener, setup.count.clone());
+        worker
+            .connections_mut()
+            .listen(listener, setup.count.clone());
     }
     // Nobody listens only when the process is ending.
     let _ = ready.send(Ok((worker.mailbox(), name)));
