@@ -16,7 +16,9 @@
 //! The connection layer keeps that order (`conn/close.rs`); an engine asserts it.
 
 pub mod batch;
+pub mod blocking;
 mod clock;
+pub mod epoll;
 mod errno;
 pub mod file_send;
 pub mod find;
