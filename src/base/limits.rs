@@ -10,6 +10,12 @@ pub const FIELDS_MAX: usize = 100;
 pub const HEAD_BYTES_DEFAULT: usize = 32 * 1024;
 /// Bytes of a request target; longer ones get 414. No flag: beyond it lies only abuse.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a method; longer ones get 501 (RFC 9112 §3). No flag: the registry's longest has 17.
+pub const METHOD_BYTES_MAX: usize = 32;
+/// Empty lines before a request line that are skipped (RFC 9112 §2.2 asks for one).
+pub const EMPTY_LINES_MAX: usize = 4;
+/// Bytes of a decoded path: Linux takes 4096 with the final NUL.
+pub const PATH_BYTES_MAX: usize = 4095;
 /// Bytes of one chunk-size line with its extensions. No flag: extensions are not used in practice.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Bytes of chunk extensions over one whole body (a flood of them is an attack).
