@@ -50,6 +50,18 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// How old a cached file may grow before it is compared with the disk again.
 pub const FRESH_FOR: Duration = Duration::from_millis(900);
+/// A file that changed so shortly before it was read may change again without a trace in its times:
+/// two seconds is the coarsest clock of the file systems in use (FAT; NFS servers have one second).
+pub const RACY_WINDOW: Duration = Duration::from_secs(2);
+/// How often a file that changes while it is read is read again before the request is given up.
+pub const LOAD_ATTEMPTS_MAX: usize = 3;
+/// Bytes of the paths that one worker's cache index knows (bodies are counted by `--cache-size`).
+/// No flag: some hundred thousand paths; beyond, a path is looked up in the shared store again.
+pub const INDEX_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How long an index may hold on to what the shared store has let go, while memory is not short.
+pub const INDEX_SWEEP_PAUSE: Duration = Duration::from_secs(10);
+/// Bytes of the paths that a worker knows to lead nowhere. No flag: it only saves look-ups.
+pub const VERDICT_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.
 pub const WORKERS_MAX: usize = 1024;
