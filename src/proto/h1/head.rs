@@ -312,6 +312,12 @@ fn read_transfer_encoding(fields: &Fields<'_>) -> Result<Framing, Fault> {
 
 /// §9.3: 1.1 persists unless told otherwise, 1.0 only when asked to.
 fn read_keep_alive(fields: &Fields<'_>, version: Version) -> bool {
+    // What nearly all requests say; and one line needs no search for further ones.
+    if let Some(value) = fields.get_single(Known::Connection)
+        && value.eq_ignore_ascii_case(b"keep-alive")
+    {
+        return true;
+    }
     let mut keep_alive = version == Version::Http11;
     for option in fields.all(Known::Connection).flat_map(list_members) {
         if option.eq_ignore_ascii_case(b"close") {
