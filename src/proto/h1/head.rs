@@ -1,8 +1,8 @@
 //! The head of a request (RFC 9112 §2–§7), from bytes to a borrowed [`Head`] in one pass.
 //!
 //! `httparse` splits the lines; everything that gives them meaning, and every reason to refuse
-//! them, stands here. A head that ends early is `Partial` only while it can still become a valid
-//! one.
+//! them, stands here. Garbage and excess are refused at their first byte, what the lines mean only
+//! once the head is whole; a verdict never changes with the bytes that follow.
 
 use std::mem::MaybeUninit;
 
