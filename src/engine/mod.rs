@@ -26,6 +26,8 @@ pub mod operation;
 pub mod progress;
 pub mod reserve;
 pub mod settings;
+#[cfg(feature = "tokio-uring")]
+pub mod tokio_uring;
 
 use std::io;
 use std::os::fd::OwnedFd;
