@@ -28,6 +28,8 @@ pub mod probe;
 pub mod progress;
 pub mod reserve;
 pub mod settings;
+#[cfg(feature = "tokio-uring")]
+pub mod tokio_uring;
 pub mod uring;
 
 use std::io;
