@@ -18,10 +18,12 @@ use crate::base::limits;
 use crate::engine::EngineChoice;
 
 const SERVE_EXAMPLES: &str = "\
-Every flag is an environment variable too: --cache-size is DOWNPOUR_CACHE_SIZE, and ROOT is
-DOWNPOUR_ROOT. A flag wins over its variable. Where a flag may be repeated, its variable takes a list
-separated by blanks or commas.
-Sizes are bytes, or K, M and G as powers of 1024. Times need a unit: us, ms, s, m, h.
+Every flag is an environment variable too: --cache-size is DOWNPOUR_CACHE_SIZE,
+ROOT is DOWNPOUR_ROOT. A flag wins over its variable. Where a flag may be
+repeated, its variable takes a list separated by blanks or commas.
+Sizes are bytes, or K, M and G as powers of 1024. Times need a unit: us, ms, s,
+m or h. What can be switched on can be said in three ways: --quiet, --quiet=true,
+--quiet true.
 
 Examples:
   downpour serve                             the welcome page at http://localhost:8080
@@ -65,7 +67,12 @@ pub struct ServeArgs {
     pub root: Option<PathBuf>,
 
     /// File that stands for its directory; repeat it for more, the first that exists is sent
-    #[arg(long, value_name = "NAME", default_value = "index.html", help_heading = "Site")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "index.html",
+        help_heading = "Site"
+    )]
     #[arg(env = "DOWNPOUR_INDEX", hide_env = true)]
     pub index: Vec<String>,
 
@@ -82,18 +89,33 @@ pub struct ServeArgs {
 
     /// Connections that may wait to be accepted, on each listening socket; more rides out bursts of
     /// new connections, up to net.core.somaxconn
-    #[arg(long, value_name = "COUNT", default_value = "4096", help_heading = "Network")]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value = "4096",
+        help_heading = "Network"
+    )]
     #[arg(env = "DOWNPOUR_BACKLOG", hide_env = true, value_parser = backlog)]
     pub backlog: u32,
 
     /// Connections at a time; auto: what the limit of open files allows
-    #[arg(long, value_name = "COUNT|auto", default_value = "auto", help_heading = "Network")]
+    #[arg(
+        long,
+        value_name = "COUNT|auto",
+        default_value = "auto",
+        help_heading = "Network"
+    )]
     #[arg(env = "DOWNPOUR_MAX_CONNECTIONS", hide_env = true, value_parser = max_connections)]
     pub max_connections: OrAuto<u64>,
 
     /// Threads that serve, each with its own ring and connections; auto: one for each processor that
     /// this process may use. Fewer leave processors to others
-    #[arg(long, value_name = "COUNT|auto", default_value = "auto", help_heading = "Workers")]
+    #[arg(
+        long,
+        value_name = "COUNT|auto",
+        default_value = "auto",
+        help_heading = "Workers"
+    )]
     #[arg(env = "DOWNPOUR_WORKERS", hide_env = true, value_parser = workers)]
     pub workers: OrAuto<usize>,
 
@@ -105,12 +127,22 @@ pub struct ServeArgs {
 
     /// Engine: auto, io-uring, epoll or tokio-uring; auto is io-uring where the kernel allows it,
     /// else epoll. `downpour doctor` says which and why
-    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Workers")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "auto",
+        help_heading = "Workers"
+    )]
     #[arg(env = "DOWNPOUR_ENGINE", hide_env = true)]
     pub engine: EngineChoice,
 
     /// Bytes of files held in memory by all workers together; 0 turns the cache off
-    #[arg(long, value_name = "SIZE", default_value = "256M", help_heading = "Cache and files")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "256M",
+        help_heading = "Cache and files"
+    )]
     #[arg(env = "DOWNPOUR_CACHE_SIZE", hide_env = true, value_parser = size)]
     pub cache_size: u64,
 
@@ -122,76 +154,146 @@ pub struct ServeArgs {
 
     /// Files of this size and more go from the page cache to the socket by sendfile and are never
     /// cached here
-    #[arg(long, value_name = "SIZE", default_value = "256K", help_heading = "Cache and files")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "256K",
+        help_heading = "Cache and files"
+    )]
     #[arg(env = "DOWNPOUR_SENDFILE_MIN", hide_env = true, value_parser = size)]
     pub sendfile_min: u64,
 
     /// Idle time between two requests after which a connection is closed
-    #[arg(long, value_name = "TIME", default_value = "60s", help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        help_heading = "Limits"
+    )]
     #[arg(env = "DOWNPOUR_KEEPALIVE_TIMEOUT", hide_env = true, value_parser = timeout)]
     pub keepalive_timeout: Duration,
 
     /// Time for a whole request head to arrive; short ones stop slow attackers
-    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "10s",
+        help_heading = "Limits"
+    )]
     #[arg(env = "DOWNPOUR_HEADER_TIMEOUT", hide_env = true, value_parser = timeout)]
     pub header_timeout: Duration,
 
     /// Time in which a peer takes no byte of its answer, after which it is given up
-    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "30s",
+        help_heading = "Limits"
+    )]
     #[arg(env = "DOWNPOUR_SEND_TIMEOUT", hide_env = true, value_parser = timeout)]
     pub send_timeout: Duration,
 
     /// Time between SIGTERM and the end for answers that are on their way; 0s waits for none
-    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "10s",
+        help_heading = "Limits"
+    )]
     #[arg(env = "DOWNPOUR_GRACE_PERIOD", hide_env = true, value_parser = grace_period)]
     pub grace_period: Duration,
 
     /// Largest request head, 1K to 1M; a larger one is answered with 431
-    #[arg(long, value_name = "SIZE", default_value = "32K", help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "32K",
+        help_heading = "Limits"
+    )]
     #[arg(env = "DOWNPOUR_MAX_HEAD_BYTES", hide_env = true, value_parser = max_head_bytes)]
     pub max_head_bytes: usize,
 
     /// Entries of a worker's submission queue, a power of two; more batches more work in one system
     /// call under many connections
-    #[arg(long, value_name = "COUNT", default_value = "512", help_heading = "Engine tuning")]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value = "512",
+        help_heading = "Engine tuning"
+    )]
     #[arg(env = "DOWNPOUR_RING_ENTRIES", hide_env = true, value_parser = ring_entries)]
     pub ring_entries: u32,
 
     /// Receive buffers of a worker, a power of two, shared by its connections; fewer stay in the
     /// processor's cache, more take large bursts at once
-    #[arg(long, value_name = "COUNT", default_value = "128", help_heading = "Engine tuning")]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value = "128",
+        help_heading = "Engine tuning"
+    )]
     #[arg(env = "DOWNPOUR_RECV_BUFFERS", hide_env = true, value_parser = recv_buffers)]
     pub recv_buffers: u16,
 
     /// Bytes of one receive buffer, 512 to 1M; most request heads should fit into one
-    #[arg(long, value_name = "SIZE", default_value = "4K", help_heading = "Engine tuning")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "4K",
+        help_heading = "Engine tuning"
+    )]
     #[arg(env = "DOWNPOUR_RECV_BUFFER_BYTES", hide_env = true, value_parser = recv_buffer_bytes)]
     pub recv_buffer_bytes: u32,
 
     /// Send at least so many bytes without a copy; may pay on a real network card, never on loopback
-    #[arg(long, value_name = "SIZE|off", default_value = "off", help_heading = "Engine tuning")]
+    #[arg(
+        long,
+        value_name = "SIZE|off",
+        default_value = "off",
+        help_heading = "Engine tuning"
+    )]
     #[arg(env = "DOWNPOUR_ZERO_COPY_MIN", hide_env = true, value_parser = zero_copy_min)]
     pub zero_copy_min: OrOff<usize>,
 
     /// Poll the network card for so long before sleeping, as in 50us; trades processor time for
     /// latency
-    #[arg(long, value_name = "TIME|off", default_value = "off", help_heading = "Engine tuning")]
+    #[arg(
+        long,
+        value_name = "TIME|off",
+        default_value = "off",
+        help_heading = "Engine tuning"
+    )]
     #[arg(env = "DOWNPOUR_BUSY_POLL", hide_env = true, value_parser = busy_poll)]
     pub busy_poll: OrOff<Duration>,
 
     /// Let a kernel thread take submissions until idle for so long, as in 100ms; needs a processor of
     /// its own for each worker
-    #[arg(long, value_name = "TIME|off", default_value = "off", help_heading = "Engine tuning")]
+    #[arg(
+        long,
+        value_name = "TIME|off",
+        default_value = "off",
+        help_heading = "Engine tuning"
+    )]
     #[arg(env = "DOWNPOUR_SQPOLL", hide_env = true, value_parser = sqpoll)]
     pub sqpoll: OrOff<Duration>,
 
     /// Least weight of a log line: error, warn, info, debug, trace or off
-    #[arg(long, value_name = "LEVEL", default_value = "info", help_heading = "Log")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        help_heading = "Log"
+    )]
     #[arg(env = "DOWNPOUR_LOG_LEVEL", hide_env = true, value_parser = log_level)]
     pub log_level: log::LevelFilter,
 
     /// Print no start line and nothing below a warning
-    #[arg(long, value_name = "BOOL", default_value = "false", help_heading = "Log")]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value = "false",
+        help_heading = "Log"
+    )]
     #[arg(env = "DOWNPOUR_QUIET", hide_env = true, value_parser = boolean, action = ArgAction::Set)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(hide_default_value = true)]
@@ -310,8 +412,14 @@ fn power_of_two(value: u64) -> Result<u64, String> {
     let above = value.next_power_of_two();
     let below = above / 2;
     // The nearer one is named; from the middle, the larger.
-    let nearest = if value - below < above - value { below } else { above };
-    Err(format!("it must be a power of two; the nearest is {nearest}"))
+    let nearest = if value - below < above - value {
+        below
+    } else {
+        above
+    };
+    Err(format!(
+        "it must be a power of two; the nearest is {nearest}"
+    ))
 }
 
 fn backlog(text: &str) -> Result<u32, String> {
@@ -333,7 +441,12 @@ fn workers(text: &str) -> Result<OrAuto<usize>, String> {
 
 fn timeout(text: &str) -> Result<Duration, String> {
     let (least, most) = (limits::TICK, limits::TIMEOUT_MAX);
-    within(duration(text)?, least, most, "it lies between 100ms and 24h")
+    within(
+        duration(text)?,
+        least,
+        most,
+        "it lies between 100ms and 24h",
+    )
 }
 
 fn grace_period(text: &str) -> Result<Duration, String> {
@@ -368,7 +481,12 @@ fn zero_copy_min(text: &str) -> Result<OrOff<usize>, String> {
 fn busy_poll(text: &str) -> Result<OrOff<Duration>, String> {
     let (least, most) = (Duration::from_micros(1), Duration::from_millis(100));
     OrOff::parse(text, |text| {
-        within(duration(text)?, least, most, "it lies between 1us and 100ms")
+        within(
+            duration(text)?,
+            least,
+            most,
+            "it lies between 1us and 100ms",
+        )
     })
 }
 
@@ -405,10 +523,15 @@ mod tests {
         let serve = definition.find_subcommand("serve").unwrap();
         let mut flags = 0;
         for flag in serve.get_arguments() {
-            let Some(long) = flag.get_long() else { continue };
+            let Some(long) = flag.get_long() else {
+                continue;
+            };
             let variable = format!("DOWNPOUR_{}", long.to_uppercase().replace('-', "_"));
             assert_eq!(flag.get_env().unwrap().to_str(), Some(&*variable));
-            assert!(flag.get_help().is_some() && flag.get_help_heading().is_some(), "{long}");
+            assert!(
+                flag.get_help().is_some() && flag.get_help_heading().is_some(),
+                "{long}"
+            );
             flags += 1;
         }
         assert_eq!(flags, 24);
@@ -420,7 +543,11 @@ mod tests {
         assert_eq!(args.backlog, limits::BACKLOG_DEFAULT);
         assert_eq!(args.cache_size, limits::CACHE_BYTES_DEFAULT);
         assert_eq!(args.sendfile_min, limits::SENDFILE_BYTES_DEFAULT);
-        assert_eq!(limits::CACHE_ENTRY_BYTES_DEFAULT, 256 << 10, "as the help says");
+        assert_eq!(
+            limits::CACHE_ENTRY_BYTES_DEFAULT,
+            256 << 10,
+            "as the help says"
+        );
         assert_eq!(args.keepalive_timeout, limits::KEEPALIVE_TIMEOUT_DEFAULT);
         assert_eq!(args.header_timeout, limits::HEADER_TIMEOUT_DEFAULT);
         assert_eq!(args.send_timeout, limits::SEND_TIMEOUT_DEFAULT);
@@ -468,13 +595,19 @@ mod tests {
         for (words, parts) in [
             (&["--workers", "0"][..], &["--workers", "at least 1"][..]),
             (&["--workers", "9999"], &["--workers", "at most 1024"]),
-            (&["--recv-buffers", "100"], &["--recv-buffers", "the nearest is 128"]),
+            (
+                &["--recv-buffers", "100"],
+                &["--recv-buffers", "the nearest is 128"],
+            ),
             (&["--recv-buffers", "65"], &["the nearest is 64"]),
             (&["--recv-buffers", "96"], &["the nearest is 128"]),
             (&["--recv-buffers", "2"], &["between 4 and 32768"]),
             (&["--ring-entries", "500"], &["the nearest is 512"]),
             (&["--recv-buffer-bytes", "100"], &["between 512 and 1M"]),
-            (&["--cache-size", "1.5G"], &["--cache-size", "whole numbers"]),
+            (
+                &["--cache-size", "1.5G"],
+                &["--cache-size", "whole numbers"],
+            ),
             (&["--header-timeout", "5"], &["--header-timeout", "5s"]),
             (&["--header-timeout", "0s"], &["between 100ms and 24h"]),
             (&["--send-timeout", "25h"], &["between 100ms and 24h"]),
@@ -489,9 +622,15 @@ mod tests {
             (&["--sqpoll", "1us"], &["between 1ms and 60s"]),
             (&["--cpus", "3-1"], &["--cpus", "1-3"]),
             (&["--quiet=loud"], &["--quiet", "true or false"]),
-            (&["--max-connections", "x"], &["--max-connections", "or auto"]),
+            (
+                &["--max-connections", "x"],
+                &["--max-connections", "or auto"],
+            ),
             (&["--wrokers", "2"], &["--wrokers", "--workers"]),
-            (&["--workers", "1", "--workers", "2"], &["--workers", "once"]),
+            (
+                &["--workers", "1", "--workers", "2"],
+                &["--workers", "once"],
+            ),
             (&["--workers"], &["--workers", "a value"]),
             (&["a", "b"], &["b", "one directory"]),
         ] {
@@ -505,10 +644,16 @@ mod tests {
 
     #[test]
     fn a_wrong_place_names_its_flag() {
-        let error = parse(&["--listen", "localhost:80"]).unwrap().places().unwrap_err();
+        let error = parse(&["--listen", "localhost:80"])
+            .unwrap()
+            .places()
+            .unwrap_err();
         assert_eq!(error.exit_code, 2);
         assert!(error.to_string().contains("127.0.0.1:80"), "{error}");
         let error = parse(&["-p", "http"]).unwrap().places().unwrap_err();
-        assert!(error.to_string().starts_with("--port does not take"), "{error}");
+        assert!(
+            error.to_string().starts_with("--port does not take"),
+            "{error}"
+        );
     }
 }

@@ -168,7 +168,10 @@ fn pinned(args: &ServeArgs, machine: &Machine) -> Result<Vec<usize>, StartError>
     let Some(list) = &args.cpus else {
         return Ok(Vec::new());
     };
-    let foreign = list.as_slice().iter().find(|cpu| !machine.cpus.contains(cpu));
+    let foreign = list
+        .as_slice()
+        .iter()
+        .find(|cpu| !machine.cpus.contains(cpu));
     match foreign {
         None => Ok(list.as_slice().to_vec()),
         Some(cpu) => Err(StartError::usage(
@@ -193,7 +196,10 @@ fn places(args: &ServeArgs) -> Result<Vec<Listen>, StartError> {
         places.push(Listen::Everywhere { port: 8080 });
     }
     for (position, place) in places.iter().enumerate() {
-        if places[..position].iter().any(|before| before.same_place(place)) {
+        if places[..position]
+            .iter()
+            .any(|before| before.same_place(place))
+        {
             return Err(StartError::usage(
                 format!("{place} is to be listened at twice"),
                 "say it once; --port N means --listen [::]:N",
@@ -216,7 +222,10 @@ fn connections(
     if room < limits::CONNECTIONS_MIN {
         let needed = reserved + limits::CONNECTIONS_MIN;
         return Err(StartError::machine(
-            format!("the limit of open files ({}) leaves no connections", machine.descriptors_max),
+            format!(
+                "the limit of open files ({}) leaves no connections",
+                machine.descriptors_max
+            ),
             format!("raise it to {needed} or more, as with ulimit -n 65536, or use fewer workers"),
         ));
     }
@@ -349,7 +358,11 @@ mod tests {
     fn the_limit_of_open_files_bounds_connections() {
         let checked = check(&["--workers", "1", "--max-connections", "50000"]).unwrap();
         assert_eq!(checked.config.limits.connections_max, 20_000 - 32 - 9);
-        assert!(checked.warnings[0].contains("ulimit -n 50041"), "{:?}", checked.warnings);
+        assert!(
+            checked.warnings[0].contains("ulimit -n 50041"),
+            "{:?}",
+            checked.warnings
+        );
         let modest = check(&["--max-connections", "7"]).unwrap();
         assert_eq!(modest.config.limits.connections_max, 7);
         assert_eq!(modest.config.connections_max_of_worker(), 3);
@@ -366,7 +379,10 @@ mod tests {
             ..machine()
         };
         let checked = check_on(&least, &["--workers", "1"]).unwrap();
-        assert_eq!(checked.config.limits.connections_max as u64, limits::CONNECTIONS_MIN);
+        assert_eq!(
+            checked.config.limits.connections_max as u64,
+            limits::CONNECTIONS_MIN
+        );
     }
 
     #[test]
@@ -374,20 +390,32 @@ mod tests {
         let error = check(&["-p", "8080", "--listen", "[::]:8080"]).unwrap_err();
         assert!(error.to_string().contains("twice"), "{error}");
         assert!(check(&["-p", "0", "-p", "0"]).is_ok(), "two free ports");
-        assert_eq!(check(&["-p", "0", "-p", "1"]).unwrap().config.listen.len(), 2);
+        assert_eq!(
+            check(&["-p", "0", "-p", "1"]).unwrap().config.listen.len(),
+            2
+        );
     }
 
     #[test]
     fn the_kernels_cap_on_the_backlog_is_told() {
         let checked = check(&["--backlog", "5000"]).unwrap();
-        assert!(checked.warnings[0].contains("somaxconn=5000"), "{:?}", checked.warnings);
+        assert!(
+            checked.warnings[0].contains("somaxconn=5000"),
+            "{:?}",
+            checked.warnings
+        );
         assert_eq!(checked.config.backlog, 5000);
     }
 
     #[test]
     fn an_entry_that_never_fits_is_refused() {
         let error = check(&["--cache-size", "1M", "--cache-entry-max", "2M"]).unwrap_err();
-        assert!(error.to_string().contains("2M is larger than --cache-size 1M"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("2M is larger than --cache-size 1M"),
+            "{error}"
+        );
         let small = check(&["--cache-size", "64K"]).unwrap().config.cache;
         assert_eq!(small.entry_bytes_max, 64 << 10, "the default gives way");
         let off = check(&["--cache-size", "0", "--cache-entry-max", "1M"]).unwrap();
@@ -396,10 +424,16 @@ mod tests {
 
     #[test]
     fn an_index_is_a_plain_name() {
-        let config = check(&["--index", "a.html", "--index", "b.htm"]).unwrap().config;
+        let config = check(&["--index", "a.html", "--index", "b.htm"])
+            .unwrap()
+            .config;
         assert_eq!(config.index, ["a.html", "b.htm"]);
         for name in ["", ".", "..", "a/b", "/a"] {
-            assert_eq!(check(&["--index", name]).unwrap_err().exit_code, 2, "{name}");
+            assert_eq!(
+                check(&["--index", name]).unwrap_err().exit_code,
+                2,
+                "{name}"
+            );
         }
     }
 
@@ -410,6 +444,9 @@ mod tests {
         assert!(!level(&["--quiet"]).start_line);
         let silent = level(&["--quiet", "--log-level", "error"]);
         assert_eq!(silent.level, log::LevelFilter::Error);
-        assert_eq!(level(&["--log-level", "debug"]).level, log::LevelFilter::Debug);
+        assert_eq!(
+            level(&["--log-level", "debug"]).level,
+            log::LevelFilter::Debug
+        );
     }
 }

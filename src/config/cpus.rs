@@ -24,7 +24,9 @@ impl FromStr for CpuList {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             let (first, last) = (number(first)?, number(last)?);
             if first > last {
-                return Err(format!("the range {part} runs backwards; say {last}-{first}"));
+                return Err(format!(
+                    "the range {part} runs backwards; say {last}-{first}"
+                ));
             }
             for cpu in first..=last {
                 if !cpus.contains(&cpu) {

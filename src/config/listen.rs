@@ -61,7 +61,9 @@ impl FromStr for Listen {
             return inherited(number);
         }
         if let Some(port) = text.strip_prefix(':').filter(|rest| !rest.contains(':')) {
-            return Ok(Listen::Everywhere { port: self::port(port)? });
+            return Ok(Listen::Everywhere {
+                port: self::port(port)?,
+            });
         }
         text.parse()
             .map(Listen::Tcp)
@@ -142,7 +144,10 @@ mod tests {
     fn every_form_is_read() {
         for (text, listen) in [
             ("127.0.0.1:80", Listen::Tcp(([127, 0, 0, 1], 80).into())),
-            ("[::]:8080", Listen::Tcp((Ipv6Addr::UNSPECIFIED, 8080).into())),
+            (
+                "[::]:8080",
+                Listen::Tcp((Ipv6Addr::UNSPECIFIED, 8080).into()),
+            ),
             (":8080", Listen::Everywhere { port: 8080 }),
             ("unix:/run/d.sock", Listen::Unix("/run/d.sock".into())),
             ("unix:d.sock", Listen::Unix("d.sock".into())),

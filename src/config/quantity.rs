@@ -149,7 +149,7 @@ impl fmt::Display for Time {
             return out.write_str("0s");
         }
         for (factor, unit) in units {
-            if micros % factor == 0 {
+            if micros.is_multiple_of(factor) {
                 return write!(out, "{}{unit}", micros / factor);
             }
         }
@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn odd_sizes_are_refused_with_a_sentence() {
         assert!(size("1.5M").unwrap_err().contains("1536K"));
-        for text in ["", "K", "-1", "+1", "1 K", " 1", "0x10", "1T5", "1KK", "64Ki", "١"] {
+        for text in [
+            "", "K", "-1", "+1", "1 K", " 1", "0x10", "1T5", "1KK", "64Ki", "١",
+        ] {
             assert!(size(text).unwrap_err().contains("64K"), "{text}");
         }
         assert!(size("99999999999999999999").is_err());

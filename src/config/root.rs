@@ -23,7 +23,10 @@ pub fn check(path: &Path) -> Result<PathBuf, StartError> {
         Ok(false) => {
             return Err(StartError::machine(
                 format!("{shown} is not a directory"),
-                format!("name the one that holds it: downpour serve {}", parent(path)),
+                format!(
+                    "name the one that holds it: downpour serve {}",
+                    parent(path)
+                ),
             ));
         }
         Err(error) => return Err(not_found(path, error)),
@@ -83,7 +86,11 @@ mod tests {
         std::fs::write(&file, "x").unwrap();
         let of_file = check(&file).unwrap_err();
         assert!(of_file.what.ends_with("page.html is not a directory"));
-        assert!(of_file.remedy.ends_with(&scratch.path().display().to_string()));
+        assert!(
+            of_file
+                .remedy
+                .ends_with(&scratch.path().display().to_string())
+        );
         let below_file = check(&file.join("deep")).unwrap_err();
         assert!(below_file.what.contains("a file where a directory"));
         let missing = check(&scratch.path().join("missing")).unwrap_err();

@@ -33,7 +33,8 @@ impl From<clap::Error> for Refusal {
 fn sentence(error: &clap::Error) -> StartError {
     let see_help = "see downpour serve --help";
     let flag = context(error, ContextKind::InvalidArg).unwrap_or_default();
-    let flag = flag.split_once(' ').map_or(flag.as_str(), |(name, _)| name);
+    // clap shows the value with it: `--workers <COUNT>`, `--quiet[=<BOOL>]`.
+    let flag = flag.split([' ', '[', '=']).next().unwrap_or_default();
     match error.kind() {
         ErrorKind::ValueValidation => {
             let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
@@ -92,9 +93,13 @@ fn unknown(error: &clap::Error, flag: &str) -> StartError {
 
 /// The environment variable of `flag`, when it is what holds the wrong value.
 fn variable_with(flag: &str, value: &str) -> Option<String> {
-    let name = flag.trim_start_matches('-').to_uppercase().replace('-', "_");
+    let name = flag
+        .trim_start_matches('-')
+        .to_uppercase()
+        .replace('-', "_");
     let name = format!("DOWNPOUR_{name}");
-    let said_as_flag = std::env::args().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
+    let said_as_flag =
+        std::env::args().any(|word| word == flag || word.starts_with(&format!("{flag}=")));
     (!said_as_flag && std::env::var(&name).is_ok_and(|held| held == value)).then_some(name)
 }
 

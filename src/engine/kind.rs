@@ -61,10 +61,19 @@ mod tests {
 
     #[test]
     fn every_kind_is_read_back_from_its_name() {
-        for kind in [EngineKind::IoUring, EngineKind::Epoll, EngineKind::TokioUring] {
+        for kind in [
+            EngineKind::IoUring,
+            EngineKind::Epoll,
+            EngineKind::TokioUring,
+        ] {
             assert_eq!(kind.name().parse(), Ok(EngineChoice::Only(kind)));
         }
         assert_eq!("auto".parse(), Ok(EngineChoice::Auto));
-        assert!("uring".parse::<EngineChoice>().unwrap_err().contains("tokio-uring"));
+        assert!(
+            "uring"
+                .parse::<EngineChoice>()
+                .unwrap_err()
+                .contains("tokio-uring")
+        );
     }
 }

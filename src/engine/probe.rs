@@ -1,7 +1,7 @@
 //! What this kernel gives to each engine, and which engine `auto` is.
 //!
-//! Everything is tried on a ring of the size that a worker will make, then thrown away: flags and
-//! operations are often backported or filtered, so a version number proves little.
+//! Everything is tried on rings that are thrown away, the last of them of the size that a worker
+//! will make: flags and operations are often backported or filtered, so a version proves little.
 
 #![allow(unsafe_code)]
 
@@ -90,7 +90,9 @@ impl Blocked {
                 "in a container allow io_uring_setup, io_uring_enter and io_uring_register in its \
                  seccomp profile (docker run --security-opt seccomp=FILE)"
             }
-            Blocked::Memory => "raise RLIMIT_MEMLOCK: ulimit -l unlimited, or LimitMEMLOCK=infinity",
+            Blocked::Memory => {
+                "raise RLIMIT_MEMLOCK: ulimit -l unlimited, or LimitMEMLOCK=infinity"
+            }
             Blocked::Descriptors => "raise the limit of open files: ulimit -n 65536",
             Blocked::Other(_) => "use --engine epoll",
         }
@@ -110,7 +112,11 @@ impl fmt::Display for Blocked {
             Blocked::Memory => out.write_str("there is too little lockable memory for a ring"),
             Blocked::Descriptors => out.write_str("there is no free descriptor for a ring"),
             Blocked::Other(errno) => {
-                write!(out, "the kernel refuses a ring: {}", io::Error::from(*errno))
+                write!(
+                    out,
+                    "the kernel refuses a ring: {}",
+                    io::Error::from(*errno)
+                )
             }
         }
     }
@@ -170,13 +176,20 @@ impl RingFeatures {
     /// The features that shape the main engine, for the start line.
     pub fn summary(&self) -> String {
         let named = [
-            (self.multishot_accept && self.multishot_receive, "multishot accept and receive"),
+            (
+                self.multishot_accept && self.multishot_receive,
+                "multishot accept and receive",
+            ),
             (self.buffer_ring, "buffer ring"),
             (self.defer_taskrun, "deferred task work"),
             (self.multishot_timeout, "multishot timeout"),
             (self.no_iowait, "no iowait"),
         ];
-        let there: Vec<&str> = named.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        let there: Vec<&str> = named
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| *name)
+            .collect();
         there.join(", ")
     }
 }
@@ -200,17 +213,23 @@ fn sysctl_disabled() -> Option<u8> {
 fn probe_ring(kernel: KernelVersion, settings: &EngineSettings) -> Result<RingFeatures, Blocked> {
     // A flag that the kernel does not know is refused with EINVAL: each is tried on top of those
     // that worked, and a plain ring says whether there is io_uring at all.
-    let plain = build(settings, &[]).map_err(|error| Blocked::from_error(&error))?;
+    let plain = build(TRIAL, &[]).map_err(|error| Blocked::from_error(&error))?;
     drop(plain);
-    let coop_taskrun = build(settings, &[Flag::CoopTaskrun]).is_ok();
+    let coop_taskrun = build(TRIAL, &[Flag::CoopTaskrun]).is_ok();
     let mut accepted = Vec::new();
-    for flag in [Flag::SubmitAll, Flag::SingleIssuer, Flag::DeferTaskrun, Flag::NoSqarray] {
+    for flag in [
+        Flag::SubmitAll,
+        Flag::SingleIssuer,
+        Flag::DeferTaskrun,
+        Flag::NoSqarray,
+    ] {
         accepted.push(flag);
-        if build(settings, &accepted).is_err() {
+        if build(TRIAL, &accepted).is_err() {
             accepted.pop();
         }
     }
-    let ring = build(settings, &accepted).map_err(|error| Blocked::from_error(&error))?;
+    let ring =
+        build(Size::of_worker(settings), &accepted).map_err(|error| Blocked::from_error(&error))?;
     let defer_taskrun = accepted.contains(&Flag::DeferTaskrun);
     // What multishot means shows in no operation code. Whoever knows DEFER_TASKRUN (6.1) has what
     // came before it, backported or not.
@@ -243,10 +262,33 @@ enum Flag {
     NoSqarray,
 }
 
-fn build(settings: &EngineSettings, flags: &[Flag]) -> io::Result<IoUring> {
+/// How large a ring is.
+#[derive(Clone, Copy)]
+struct Size {
+    submissions: u32,
+    completions: u32,
+}
+
+/// Flags are tried on small rings: the kernel gives memory of a closed ring back only later, and an
+/// unprivileged process has little of it to lock.
+const TRIAL: Size = Size {
+    submissions: 4,
+    completions: 8,
+};
+
+impl Size {
+    fn of_worker(settings: &EngineSettings) -> Size {
+        Size {
+            submissions: settings.ring_entries,
+            // A completion queue smaller than twice the submission queue would overflow.
+            completions: COMPLETION_ENTRIES.max(settings.ring_entries * 2),
+        }
+    }
+}
+
+fn build(size: Size, flags: &[Flag]) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
-    // A completion queue smaller than twice the submission queue would be refused.
-    builder.setup_cqsize(COMPLETION_ENTRIES.max(settings.ring_entries * 2));
+    builder.setup_cqsize(size.completions);
     for flag in flags {
         match flag {
             Flag::SubmitAll => builder.setup_submit_all(),
@@ -256,7 +298,7 @@ fn build(settings: &EngineSettings, flags: &[Flag]) -> io::Result<IoUring> {
             Flag::NoSqarray => builder.setup_no_sqarray(),
         };
     }
-    builder.build(settings.ring_entries)
+    builder.build(size.submissions)
 }
 
 /// What the kernel says about its operations; one that cannot say it (before 5.6) has none of ours.
@@ -284,7 +326,9 @@ fn missing_operations(operations: &Probe) -> Vec<&'static str> {
         (opcode::Statx::CODE, "statx"),
         (opcode::Read::CODE, "read"),
     ];
-    let missing = needed.iter().filter(|(code, _)| !operations.is_supported(*code));
+    let missing = needed
+        .iter()
+        .filter(|(code, _)| !operations.is_supported(*code));
     missing.map(|(_, name)| *name).collect()
 }
 
@@ -410,10 +454,14 @@ pub fn supports_tokio_uring(found: &Capabilities) -> Result<(), Unsupported> {
             remedy: "build it with cargo build --release --features tokio-uring".to_owned(),
         });
     }
-    found.ring.as_ref().map(drop).map_err(|blocked| Unsupported {
-        what: blocked.to_string(),
-        remedy: blocked.remedy().to_owned(),
-    })
+    found
+        .ring
+        .as_ref()
+        .map(drop)
+        .map_err(|blocked| Unsupported {
+            what: blocked.to_string(),
+            remedy: blocked.remedy().to_owned(),
+        })
 }
 
 #[cfg(test)]
@@ -463,13 +511,19 @@ mod tests {
             let fallen = choose(EngineChoice::Auto, &with(Err(blocked))).unwrap();
             assert_eq!(fallen.kind, EngineKind::Epoll);
             let line = fallen.fallback.unwrap();
-            assert!(line.contains(blocked.remedy()) && !line.contains('\n'), "{line}");
+            assert!(
+                line.contains(blocked.remedy()) && !line.contains('\n'),
+                "{line}"
+            );
         }
         let old = RingFeatures {
             defer_taskrun: false,
             ..all()
         };
-        let line = choose(EngineChoice::Auto, &with(Ok(old))).unwrap().fallback.unwrap();
+        let line = choose(EngineChoice::Auto, &with(Ok(old)))
+            .unwrap()
+            .fallback
+            .unwrap();
         assert!(line.contains("kernel 5.15 lacks DEFER_TASKRUN"), "{line}");
     }
 
@@ -496,7 +550,10 @@ mod tests {
         assert_eq!(of(libc::ENOMEM), Blocked::Memory);
         assert_eq!(of(libc::EMFILE), Blocked::Descriptors);
         assert_eq!(of(libc::EIO), Blocked::Other(Errno(libc::EIO)));
-        assert!(matches!(of(libc::EPERM), Blocked::Filtered | Blocked::Disabled(_)));
+        assert!(matches!(
+            of(libc::EPERM),
+            Blocked::Filtered | Blocked::Disabled(_)
+        ));
     }
 
     /// On a machine without io_uring this proves the other half: that it is said, not crashed on.
@@ -512,6 +569,10 @@ mod tests {
             }
             Ok(_) => {}
         }
-        assert_eq!(probe(&EngineSettings::default()), found, "a second look sees the same");
+        assert_eq!(
+            probe(&EngineSettings::default()),
+            found,
+            "a second look sees the same"
+        );
     }
 }

@@ -7,4 +7,4 @@
 mod line;
 mod sink;
 
-pub use sink::{LogThread, START_LINE, start};
+pub use sink::{LogThread, announce, complain, log_panics, start};
