@@ -21,25 +21,8 @@ pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 /// How long a connection lingers to let the peer read its last answer before it is closed.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The tick of the timer wheel; deadlines are met within one tick.
-pub const TICK: Duration = Duration::from_millis(100);
-
-/// Unsent output of one connection above which it stops parsing further pipelined requests.
-pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-/// One `sendfile` slice, and one read of a cold file: long enough to be cheap, short enough to be fair.
-pub const FILE_SLICE_BYTES: usize = 256 * 1024;
-/// Bodies up to this size are copied behind their head; larger ones go out by reference.
-pub const COPY_BODY_BYTES_MAX: usize = 16 * 1024;
-/// A send is flushed to the kernel at the latest after so many were queued, while output is in cache.
-pub const SENDS_PER_FLUSH: usize = 16;
-
-/// How old a cached file may grow before it is compared with the disk again.
-pub const FRESH_FOR: Duration = Duration::from_millis(900);
-
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.
 pub const WORKERS_MAX: usize = 1024;
-/// Threads that wait for disks on behalf of all workers. No flag: cold files are rare.
-pub const FILE_THREADS_DEFAULT: u32 = 4;
 /// Connections that wait to be accepted, for each listening socket. Flag: `--backlog`.
 pub const BACKLOG_DEFAULT: u32 = 4096;
 /// Descriptors held back from connections, for the process. No flag: `--max-connections` decides.
@@ -69,6 +52,30 @@ pub const SENDFILE_BYTES_DEFAULT: u64 = 256 << 10;
 pub const LOG_LINES_WAITING_MAX: usize = 1024;
 /// Bytes of one log line; the rest is cut. A peer's bytes may stand in it.
 pub const LOG_LINE_BYTES_MAX: usize = 4096;
+
+/// The tick of the timer wheel; deadlines are met within one tick.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// Unsent output of one connection above which it stops parsing further pipelined requests.
+pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+/// One `sendfile` slice, and one read of a cold file: long enough to be cheap, short enough to be fair.
+pub const FILE_SLICE_BYTES: usize = 256 * 1024;
+/// Bodies up to this size are copied behind their head; larger ones go out by reference.
+pub const COPY_BODY_BYTES_MAX: usize = 16 * 1024;
+/// A send is flushed to the kernel at the latest after so many were queued, while output is in cache.
+pub const SENDS_PER_FLUSH: usize = 16;
+
+/// Threads that wait for disks on behalf of all workers, where the engine has no other way.
+pub const FILE_THREADS_DEFAULT: u32 = 4;
+/// File operations that wait for such a thread, over all workers; more of them fail with `EAGAIN`.
+/// No flag: every waiting exchange has one, so that their number is bounded by connections first.
+pub const FILE_OPERATIONS_WAITING_MAX: usize = 16 * 1024;
+/// Connections taken from one listener in one turn of an emulated accept, so that those already
+/// accepted are served meanwhile. No flag: the rest is taken in the next turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// How old a cached file may grow before it is compared with the disk again.
+pub const FRESH_FOR: Duration = Duration::from_millis(900);
 
 // Relations that the code relies on.
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);

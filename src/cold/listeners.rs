@@ -79,15 +79,8 @@ pub fn bind(config: &Config) -> Result<Listeners, StartError> {
     for place in &config.listen {
         match place {
             Listen::Everywhere { port } => {
-                let address = (Ipv6Addr::UNSPECIFIED, *port).into();
-                match listeners.bind_tcp(address, config.backlog) {
-                    Err(error) if has_no_ipv6(&error) => {
-                        let address = (Ipv4Addr::UNSPECIFIED, *port).into();
-                        listeners.bind_tcp(address, config.backlog)
-                    }
-                    result => result,
-                }
-                .map_err(|error| explain(place, *port, &error))?;
+                everywhere(*port, |address| listeners.bind_tcp(address, config.backlog))
+                    .map_err(|error| explain(place, *port, &error))?;
             }
             Listen::Tcp(address) => listeners
                 .bind_tcp(*address, config.backlog)
@@ -214,6 +207,14 @@ fn tcp_socket(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 
 fn backlog_of_kernel(backlog: u32) -> i32 {
     i32::try_from(backlog).unwrap_or(i32::MAX)
+}
+
+/// Binds every address of both families, or those of IPv4 where the kernel has no other.
+fn everywhere(port: u16, mut bind: impl FnMut(SocketAddr) -> io::Result<()>) -> io::Result<()> {
+    match bind((Ipv6Addr::UNSPECIFIED, port).into()) {
+        Err(error) if has_no_ipv6(&error) => bind((Ipv4Addr::UNSPECIFIED, port).into()),
+        result => result,
+    }
 }
 
 fn has_no_ipv6(error: &io::Error) -> bool {
@@ -364,6 +365,26 @@ mod tests {
         if address.is_ipv6() {
             TcpStream::connect((Ipv6Addr::LOCALHOST, address.port())).unwrap();
         }
+    }
+
+    #[test]
+    fn without_ipv6_everywhere_means_ipv4() {
+        let mut tried = Vec::new();
+        let bound = everywhere(80, |address| {
+            tried.push(address.to_string());
+            match address {
+                SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT)),
+                SocketAddr::V4(_) => Ok(()),
+            }
+        });
+        assert!(bound.is_ok());
+        assert_eq!(tried, ["[::]:80", "0.0.0.0:80"]);
+        let taken = everywhere(80, |_| Err(io::Error::from_raw_os_error(libc::EADDRINUSE)));
+        assert_eq!(
+            taken.unwrap_err().kind(),
+            ErrorKind::AddrInUse,
+            "and not tried again"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::worker::{Handle, Message};
 
@@ -109,21 +109,42 @@ impl ColdThread {
             for worker in &workers {
                 worker.mailbox.send(Message::Shutdown { grace });
             }
-            tokio::select! {
-                order = self.signals.order() => {
-                    log::warn!("{} again: ending at once", order.name());
-                    order.exit_code()
-                }
-                () = all_ended(&mut workers) => {
+            let limit = grace + CUT_WAIT;
+            match drain(self.signals.order(), all_ended(&mut workers), limit).await {
+                End::Answered => {
                     log::info!("all is answered; goodbye");
                     ExitCode::SUCCESS
                 }
-                () = sleep_until(Instant::now() + grace + CUT_WAIT) => {
+                End::Cut => {
                     log::warn!("the grace period is over; what was not answered is cut");
                     ExitCode::SUCCESS
                 }
+                End::Again(order) => {
+                    log::warn!("{} again: ending at once", order.name());
+                    order.exit_code()
+                }
             }
         })
+    }
+}
+
+/// How an orderly end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Answered,
+    Cut,
+    Again(Order),
+}
+
+async fn drain(
+    next_order: impl Future<Output = Order>,
+    all_ended: impl Future<Output = ()>,
+    limit: Duration,
+) -> End {
+    tokio::select! {
+        order = next_order => End::Again(order),
+        () = all_ended => End::Answered,
+        () = sleep(limit) => End::Cut,
     }
 }
 
@@ -167,4 +188,40 @@ fn name(worker: &Handle) -> String {
         .name()
         .unwrap_or("a worker")
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let bounded = async { tokio::time::timeout(Duration::from_secs(5), future).await };
+        runtime.block_on(bounded).expect("ends long before")
+    }
+
+    #[test]
+    fn the_end_comes_with_the_last_worker_the_second_signal_or_the_limit() {
+        assert_eq!(now(drain(pending(), ready(()), LONG)), End::Answered);
+        let again = drain(ready(Order::Interrupt), pending(), LONG);
+        assert_eq!(now(again), End::Again(Order::Interrupt));
+        let limit = Duration::from_millis(20);
+        assert_eq!(now(drain(pending(), pending(), limit)), End::Cut);
+    }
+
+    #[test]
+    fn a_second_signal_exits_as_a_shell_reports_it() {
+        let shown = |order: Order| format!("{:?}", order.exit_code());
+        assert_eq!(
+            shown(Order::Terminate),
+            format!("{:?}", ExitCode::from(143))
+        );
+        assert_eq!(
+            shown(Order::Interrupt),
+            format!("{:?}", ExitCode::from(130))
+        );
+    }
 }

@@ -28,13 +28,14 @@ pub fn prepare(args: &ServeArgs) -> Result<Checked, StartError> {
 pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartError> {
     let config = Arc::new(config);
     let mut engine = choose_engine(&config)?;
-    let mut listeners = listeners::bind(&config)?;
+    // Before the first socket listens: whoever can connect can also stop us in order.
     let cold = ColdThread::new().map_err(|error| {
         StartError::machine(
             format!("signals cannot be caught: {error}"),
             "raise the limit of open files, as with ulimit -n 65536",
         )
     })?;
+    let mut listeners = listeners::bind(&config)?;
     let workers = start_workers(&config, &mut engine, &listeners.workers)?;
     // Each worker has duplicates, so that its closing them ends the listening.
     listeners.workers.clear();
