@@ -47,8 +47,8 @@ pub const CACHE_BYTES_DEFAULT: u64 = 256 << 20;
 pub const CACHE_ENTRY_BYTES_DEFAULT: u64 = 256 << 10;
 /// Files of this size and more go out by `sendfile(2)`. Flag: `--sendfile-min`.
 pub const SENDFILE_BYTES_DEFAULT: u64 = 256 << 10;
-/// Log lines that wait for the writer; further ones are counted and dropped. No flag: a worker never
-/// waits for a terminal.
+/// Log lines that wait for the writer; further ones are counted and dropped. No flag: a worker
+/// never waits for a terminal.
 pub const LOG_LINES_WAITING_MAX: usize = 1024;
 /// Bytes of one log line; the rest is cut. A peer's bytes may stand in it.
 pub const LOG_LINE_BYTES_MAX: usize = 4096;

@@ -144,8 +144,8 @@ impl Config {
     }
 
     /// How many connections one worker may hold, so that all together keep to the maximum. Rounded
-    /// up: the kernel spreads connections unevenly, and a worker that refuses while another has room
-    /// helps nobody.
+    /// up: the kernel spreads connections unevenly, and a worker that refuses while another has
+    /// room helps nobody.
     pub fn connections_max_of_worker(&self) -> usize {
         self.limits.connections_max.div_ceil(self.workers.get())
     }

@@ -8,8 +8,8 @@ use crate::config::{Machine, cpus};
 use crate::engine::probe::{self, Capabilities, KernelVersion, RingFeatures};
 use crate::engine::{EngineChoice, EngineKind, EngineSettings};
 
-/// Bytes that one worker's rings may lock, at the default settings: 512 submissions of 64 bytes, 4096
-/// completions of 16, 128 buffer entries of 16, and the kernel's page or two around each.
+/// Bytes that one worker's rings may lock, at the default settings: 512 submissions of 64 bytes,
+/// 4096 completions of 16, 128 buffer entries of 16, and the kernel's page or two around each.
 const RING_BYTES: u64 = 128 << 10;
 /// Below this many open files a busy site runs out of connections.
 const DESCRIPTORS_WANTED: u64 = 16_384;

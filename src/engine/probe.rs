@@ -83,7 +83,7 @@ impl Blocked {
     pub fn remedy(self) -> &'static str {
         match self {
             Blocked::Missing => {
-                "use a kernel from 6.1 on, and in a container a seccomp profile that allows io_uring"
+                "use a kernel from 6.1 on, and in a container one whose seccomp profile allows it"
             }
             Blocked::Disabled(_) => "as root: sysctl -w kernel.io_uring_disabled=0",
             Blocked::Filtered => {
