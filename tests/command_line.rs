@@ -264,7 +264,8 @@ fn a_root_that_cannot_be_served_is_told() {
     let scratch = tempfile::tempdir().unwrap();
     let missing = scratch.path().join("x");
     let expected = format!(
-        "downpour: the directory {} does not exist; create it or name another: downpour serve DIR\n",
+        "downpour: the directory {} does not exist; \
+         create it or name another: downpour serve DIR\n",
         missing.display()
     );
     assert_eq!(
