@@ -19,6 +19,7 @@ const ACCEPT: u64 = 1 << 32;
 const RECEIVE: u64 = 2 << 32;
 const SEND: u64 = 3 << 32;
 const CLOSE: u64 = 4 << 32;
+const CANCEL: u64 = 5 << 32;
 const KIND_MASK: u64 = !0 << 32;
 
 /// The yardstick itself.
@@ -99,6 +100,7 @@ impl Server {
             ACCEPT => self.on_accepted(result, flags)?,
             RECEIVE => self.on_received(fd, result, flags),
             SEND => self.on_sent(fd, result),
+            CANCEL => {} // It came too late: the receive had already ended by itself.
             CLOSE => eprintln!("close failed: {}", io::Error::from_raw_os_error(-result)),
             _ => unreachable!("every entry is made below with one of these kinds"),
         }
@@ -207,17 +209,16 @@ impl Server {
 
     /// Closes, when the receive has ended; else makes it end, which leads back here.
     fn end(&mut self, fd: i32, receiving: bool) {
-        if receiving {
-            // SAFETY: no pointers. A socket that is already reset refuses, and its receive ends.
-            unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
-            return;
-        }
-        let close = opcode::Close::new(types::Fd(fd)).build();
-        self.push(
-            close
-                .flags(Flags::SKIP_SUCCESS)
-                .user_data(CLOSE | fd as u64),
-        );
+        let (entry, kind) = if receiving {
+            // Measured: a little cheaper than `shutdown(2)`, since the peer has often closed by now.
+            (
+                opcode::AsyncCancel::new(RECEIVE | fd as u64).build(),
+                CANCEL,
+            )
+        } else {
+            (opcode::Close::new(types::Fd(fd)).build(), CLOSE)
+        };
+        self.push(entry.flags(Flags::SKIP_SUCCESS).user_data(kind | fd as u64));
     }
 
     fn submit_accept(&mut self) {
