@@ -87,7 +87,7 @@ def start(name, root, body_bytes, scratch, wait=True):
     log = scratch / "output.log"
     command = ["taskset", "-c", str(SERVER_CPU), *command_of(name, port, root, body_bytes, scratch)]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output,
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=plain_environment(),
                                    stdin=subprocess.DEVNULL, cwd=scratch)
     running = Running(name, port, process, log)
     if wait:
@@ -99,6 +99,11 @@ def start(name, root, body_bytes, scratch, wait=True):
                 process.wait()
             raise
     return running
+
+
+def plain_environment():
+    """Ours without DOWNPOUR_*: every flag of downpour is also a variable."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DOWNPOUR_")}
 
 
 def wait_ready(running):

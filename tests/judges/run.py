@@ -4,6 +4,7 @@ Our own client shares our mistakes; these programs were written by others.
 """
 
 import argparse
+import os
 import socket
 import subprocess
 import sys
@@ -49,9 +50,12 @@ def start_server(root, engine, log):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    # Every flag is also a variable; the tester's own must not change what is judged.
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("DOWNPOUR_")}
     process = subprocess.Popen(
         [SERVER, "serve", root, "--listen", f"127.0.0.1:{port}", "--engine", engine],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
