@@ -74,7 +74,8 @@ def check_answer(port, path, expected, headers=None):
     if status != 200:
         raise WrongAnswer(f"{path}: status {status}, expected 200")
     if body != expected:
-        raise WrongAnswer(f"{path}: {len(body)} body bytes differ from the {len(expected)} expected")
+        raise WrongAnswer(f"{path}: {len(body)} body bytes differ from the {len(expected)} "
+                          "that were expected")
     return answer_bytes
 
 

@@ -84,7 +84,8 @@ def wrk(port, workload, seconds, paths_file=None):
         mode = ["pipeline", str(workload.pipeline)]
     if workload.kind == "walk":
         mode = ["walk", str(paths_file)]
-    headers = [word for name, value in workload.headers.items() for word in ("-H", f"{name}: {value}")]
+    headers = [word for name, value in workload.headers.items()
+               for word in ("-H", f"{name}: {value}")]
     command = ["taskset", "-c", str(servers.CLIENT_CPU), shutil.which("wrk"), "-t1",
                f"-c{workloads.CONNECTIONS}", f"-d{seconds}s", "--timeout", "60s", *headers,
                "-s", str(LOAD_LUA), f"http://127.0.0.1:{port}{workload.path}", "--", *mode]

@@ -90,8 +90,8 @@ def targets_table(results):
 def render(results, environment):
     """The whole report as Markdown."""
     lines = [f"# {environment['date']}, {environment['kernel']}, {environment['cpu']}", "",
-             f"`{environment['command']}` at {environment['revision']}; "
-             f"{environment['rounds']} rounds of {environment['seconds']} s, medians (min–max).", ""]
+             f"`{environment['command']}` at {environment['revision']}; {environment['rounds']} "
+             f"rounds of {environment['seconds']} s, medians (min–max).", ""]
     for name, by_server in results.items():
         workload = BY_NAME[name]
         lines += [f"## {name}: {workload.about}", "", table_of(workload, by_server), ""]

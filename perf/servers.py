@@ -157,8 +157,8 @@ def nginx_config(port, root, scratch):
 
 def version_of(name):
     """What the server calls itself, for the record."""
-    command = {"nginx": [nginx_binary(), "-v"], "floor": None}.get(name, [str(DOWNPOUR), "--version"])
-    if command is None:
+    if name == "floor":
         return "perf/floor of the same revision"
+    command = [nginx_binary(), "-v"] if name == "nginx" else [str(DOWNPOUR), "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return (done.stdout + done.stderr).strip()

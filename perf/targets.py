@@ -29,8 +29,8 @@ class Target:
 
     def text(self):
         against = f" / {self.theirs}" if self.theirs else ""
-        sign = "≥" if self.above else "≤"
-        return f"{self.workload}: {self.figure} of {self.ours}{against} {sign} {self.limit:g}{self.unit}"
+        limit = f"{'≥' if self.above else '≤'} {self.limit:g}{self.unit}"
+        return f"{self.workload}: {self.figure} of {self.ours}{against} {limit}"
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ class LengthTest(unittest.TestCase):
 class ClientTest(unittest.TestCase):
     def test_an_answer_is_cut_out_of_the_stream(self):
         client = clients.Client.__new__(clients.Client)
-        client.host, client.rest = "a", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 404"
+        client.host = "a"
+        client.rest = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 404"
         client.socket = type("Sink", (), {"sendall": lambda self, _: None})()
         status, fields, body, answer_bytes = client.get("/")
         self.assertEqual((status, fields["content-length"], body), (200, "3", b"abc"))

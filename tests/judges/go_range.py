@@ -1,7 +1,7 @@
 """Judge: the table of range requests in the tests of Go's net/http.
 
-The table is read from Go's own source, so that the cases are theirs. Rows with several ranges may be
-answered with the whole file, as RFC 9110 §14.2 lets a server ignore the field; they are counted
+The table is read from Go's own source, so that the cases are theirs. Rows with several ranges may
+be answered with the whole file, as RFC 9110 §14.2 lets a server ignore the field; they are counted
 apart until multipart answers come.
 """
 

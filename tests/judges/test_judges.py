@@ -12,10 +12,11 @@ var ServeFileRangeTests = []struct {
 }{
 	{r: "", code: StatusOK},
 	{r: "bytes=-5", code: StatusPartialContent, ranges: []wantRange{{testFileLen - 5, testFileLen}}},
-	{r: "bytes=0-0,-2", code: StatusPartialContent, ranges: []wantRange{{0, 1}, {testFileLen - 2, testFileLen}}},
+	{r: "bytes=0-0,-2", code: StatusPartialContent, ranges: []wantRange{{0, 1}, @}},
 	{r: "bytes=11-", code: StatusRequestedRangeNotSatisfiable},
 }
 """
+TABLE = TABLE.replace("@", "{testFileLen - 2, testFileLen}")
 FULL = b"0123456789\n"
 
 

@@ -2,8 +2,8 @@
 //!
 //! One thread, one ring, one fixed response. It parses nothing but the ends of request heads, knows
 //! no file, no time-out and no error answer: what it spends is what the kernel's TCP and io_uring
-//! cost. It must stay as fast as we can make it, and it must not cheat: every request is read, every
-//! answer is a whole response of realistic size, and keep-alive, pipelining and closing work.
+//! cost. It must stay as fast as we can make it, and it must not cheat: every request is read,
+//! every answer is a whole response of realistic size, and keep-alive, pipelining and closing work.
 
 mod buffers;
 mod connection;

@@ -210,7 +210,7 @@ impl Server {
     /// Closes, when the receive has ended; else makes it end, which leads back here.
     fn end(&mut self, fd: i32, receiving: bool) {
         let (entry, kind) = if receiving {
-            // Measured: a little cheaper than `shutdown(2)`, since the peer has often closed by now.
+            // Measured: a little cheaper than `shutdown(2)`; the peer has often closed by now.
             (
                 opcode::AsyncCancel::new(RECEIVE | fd as u64).build(),
                 CANCEL,
