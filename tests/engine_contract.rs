@@ -245,6 +245,7 @@ impl<E: Engine> Rig<E> {
         self.engine.cancel(socket);
         while receiving && self.received(socket).is_ok() {}
         self.engine.close(socket);
+        self.engine.flush();
     }
 
     fn finish(&mut self, operation: Operation) -> Outcome {
@@ -1294,14 +1295,15 @@ fn in_a_child(test: &str, check: impl FnOnce()) {
 fn out_of_descriptors<E: Engine>(mut rig: Rig<E>) {
     let (listener, address) = rig.listen_tcp();
     assert!(!rig.engine.shed(listener), "none waits");
+    // Before accepting begins: io_uring remembers the limit of that moment.
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = Some(256);
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
     rig.engine.accept(listener);
     rig.turn(Wait::Poll);
     // The peers have their descriptors before there are no more.
     let new_socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
     let peers: Vec<_> = (0..3).map(|_| new_socket().unwrap()).collect();
-    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    limit.current = Some(256);
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
     let mut taken = Vec::new();
     while let Ok(fd) = rustix::io::dup(peers[0].as_fd()) {
         taken.push(fd);

@@ -9,7 +9,7 @@ use crate::http::Status;
 use crate::proto::h1::Persistence;
 
 use super::Connections;
-use super::connection::{Connection, Reading, Waits};
+use super::connection::{Connection, Reading, WaitsFor};
 use super::request::write_answer;
 
 /// Waiting connections that are told to go when the process is out of descriptors, at one time.
@@ -94,7 +94,7 @@ impl<E: Engine> Connections<E> {
             self.engine.stop_accepting(listener);
         }
         self.table.insert(socket.0, Connection::new(listener));
-        self.set_wait(socket, Waits::ForFirstRequest);
+        self.set_wait(socket, WaitsFor::FirstRequest);
         if self.draining {
             self.terminate(socket);
         } else if surplus {

@@ -7,7 +7,7 @@
 use crate::engine::{Engine, SocketId};
 
 use super::Connections;
-use super::connection::{Item, Life, Reading, Sending, Waits};
+use super::connection::{Item, Life, Reading, Sending, WaitsFor};
 
 impl<E: Engine> Connections<E> {
     /// Everything was answered. Ends at once when the peer cannot be sending any more; else says
@@ -28,7 +28,7 @@ impl<E: Engine> Connections<E> {
         connection.drained_bytes = 0;
         connection.input = Vec::new();
         self.engine.shutdown_write(socket);
-        self.set_wait(socket, Waits::ForGoodbye);
+        self.set_wait(socket, WaitsFor::Goodbye);
         self.receive_if_wanted(socket);
     }
 

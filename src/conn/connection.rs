@@ -55,19 +55,19 @@ pub(super) enum Sending {
 
 /// Which deadline is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waits {
+pub(super) enum WaitsFor {
     /// For the first byte on a new connection.
-    ForFirstRequest,
+    FirstRequest,
     /// For the first byte of the next request.
-    ForRequest,
+    Request,
     /// For the rest of a request.
-    ForRest,
+    Rest,
     /// For the peer to take what we send.
-    ForRoom,
+    Room,
     /// For the peer to read its last answer.
-    ForGoodbye,
+    Goodbye,
     /// For ourselves: a slow-lane task.
-    ForAnswer,
+    Answer,
 }
 
 /// What is to be sent, in order.
@@ -93,7 +93,7 @@ pub(super) struct Connection {
     pub(super) life: Life,
     pub(super) reading: Reading,
     pub(super) sending: Sending,
-    pub(super) waits: Waits,
+    pub(super) waits: WaitsFor,
     /// The engine's receive is armed.
     pub(super) receiving: bool,
     /// The peer has sent all that it will send.
@@ -124,7 +124,7 @@ impl Connection {
             life: Life::Open,
             reading: Reading::Head,
             sending: Sending::Idle,
-            waits: Waits::ForFirstRequest,
+            waits: WaitsFor::FirstRequest,
             receiving: false,
             peer_done: false,
             dirty: false,

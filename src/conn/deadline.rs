@@ -7,21 +7,21 @@ use crate::engine::{Engine, SocketId};
 use crate::http::{Fault, Status};
 
 use super::Connections;
-use super::connection::{Connection, Reading, Sending, Waits};
+use super::connection::{Connection, Reading, Sending, WaitsFor};
 use super::request::on_fault;
 use crate::base::limits::LINGER_TIMEOUT;
 
 impl<E: Engine> Connections<E> {
     /// The connection now waits for something else, from now on.
-    pub(super) fn set_wait(&mut self, socket: SocketId, waits: Waits) {
+    pub(super) fn set_wait(&mut self, socket: SocketId, waits: WaitsFor) {
         let settings = &self.services.settings;
         let timeout = match waits {
-            Waits::ForFirstRequest | Waits::ForRest => settings.header_timeout,
-            Waits::ForRequest => settings.keepalive_timeout,
+            WaitsFor::FirstRequest | WaitsFor::Rest => settings.header_timeout,
+            WaitsFor::Request => settings.keepalive_timeout,
             // Looked at twice: what the peer took is known only by asking.
-            Waits::ForRoom => settings.send_timeout / 2,
-            Waits::ForGoodbye => LINGER_TIMEOUT,
-            Waits::ForAnswer => Duration::MAX,
+            WaitsFor::Room => settings.send_timeout / 2,
+            WaitsFor::Goodbye => LINGER_TIMEOUT,
+            WaitsFor::Answer => Duration::MAX,
         };
         let deadline = self.services.now.monotonic + timeout;
         let Some(connection) = self.table.get_mut(socket.0) else {
@@ -44,7 +44,7 @@ impl<E: Engine> Connections<E> {
         let waits = connection.expected_wait();
         let goes_on = matches!(
             (connection.waits, waits),
-            (Waits::ForRest, Waits::ForRest) | (Waits::ForFirstRequest, Waits::ForRequest)
+            (WaitsFor::Rest, WaitsFor::Rest) | (WaitsFor::FirstRequest, WaitsFor::Request)
         );
         if !goes_on {
             self.set_wait(socket, waits);
@@ -83,7 +83,7 @@ impl<E: Engine> Connections<E> {
             return;
         };
         match connection.waits {
-            Waits::ForRest if matches!(connection.reading, Reading::Head) => {
+            WaitsFor::Rest if matches!(connection.reading, Reading::Head) => {
                 // RFC 9110 §15.5.9: says why, and ends the connection.
                 let fault = Fault::new(
                     Status::REQUEST_TIMEOUT,
@@ -92,10 +92,10 @@ impl<E: Engine> Connections<E> {
                 on_fault(connection, &mut self.services, fault);
                 self.mark_dirty(socket);
             }
-            Waits::ForRoom => self.check_progress(socket),
+            WaitsFor::Room => self.check_progress(socket),
             // The wheel never fires for it; a task has bounds of its own.
-            Waits::ForAnswer => {}
-            Waits::ForFirstRequest | Waits::ForRequest | Waits::ForRest | Waits::ForGoodbye => {
+            WaitsFor::Answer => {}
+            WaitsFor::FirstRequest | WaitsFor::Request | WaitsFor::Rest | WaitsFor::Goodbye => {
                 self.terminate(socket);
             }
         }
@@ -111,19 +111,19 @@ impl<E: Engine> Connections<E> {
             self.terminate(socket);
         } else {
             connection.send_progress = progress;
-            self.set_wait(socket, Waits::ForRoom);
+            self.set_wait(socket, WaitsFor::Room);
         }
     }
 }
 
 impl Connection {
-    fn expected_wait(&self) -> Waits {
+    fn expected_wait(&self) -> WaitsFor {
         match (&self.reading, self.sending) {
-            (_, Sending::Batch | Sending::Room) => Waits::ForRoom,
-            (_, Sending::ColdSlice(_)) | (Reading::Waiting(_), _) => Waits::ForAnswer,
-            (Reading::Head, _) if self.input.is_empty() => Waits::ForRequest,
-            (Reading::Head | Reading::Body(_), _) => Waits::ForRest,
-            (Reading::Done, _) => Waits::ForGoodbye,
+            (_, Sending::Batch | Sending::Room) => WaitsFor::Room,
+            (_, Sending::ColdSlice(_)) | (Reading::Waiting(_), _) => WaitsFor::Answer,
+            (Reading::Head, _) if self.input.is_empty() => WaitsFor::Request,
+            (Reading::Head | Reading::Body(_), _) => WaitsFor::Rest,
+            (Reading::Done, _) => WaitsFor::Goodbye,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::base::limits::{FILE_SLICE_BYTES, OUTPUT_BYTES_MAX, SENDS_PER_FLUSH};
 use crate::engine::{Engine, Errno, FileRange, FileSent, SendBatch, SocketId};
 
 use super::Connections;
-use super::connection::{Item, Life, Output, Reading, Sending, Waits};
+use super::connection::{Item, Life, Output, Reading, Sending, WaitsFor};
 use super::services::{Event, Outbox};
 
 /// Answers of pipelined requests that may stand in the queue (each file holds a descriptor).
@@ -95,7 +95,7 @@ impl<E: Engine> Connections<E> {
                 connection.sending = Sending::Batch;
                 let more = matches!(connection.output.queue.front(), Some(Item::File(_)));
                 self.engine.send(socket, batch, more);
-                self.set_wait(socket, Waits::ForRoom);
+                self.set_wait(socket, WaitsFor::Room);
             }
             Some(Item::File(range)) => self.send_slice(socket, range),
         }
@@ -141,7 +141,7 @@ impl<E: Engine> Connections<E> {
         };
         connection.sending = Sending::Room;
         self.engine.poll_writable(socket);
-        self.set_wait(socket, Waits::ForRoom);
+        self.set_wait(socket, WaitsFor::Room);
     }
 
     pub(super) fn on_writable(&mut self, socket: SocketId) {
@@ -173,7 +173,7 @@ impl<E: Engine> Connections<E> {
             return;
         };
         connection.sending = Sending::ColdSlice(task);
-        self.set_wait(socket, Waits::ForAnswer);
+        self.set_wait(socket, WaitsFor::Answer);
     }
 
     pub(super) fn on_slice(

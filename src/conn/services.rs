@@ -57,6 +57,10 @@ pub struct Services {
     /// When the cache was swept last.
     pub(super) swept_at: Millis,
     /// Batches that are not in use; answers are written into memory that is warm.
+    #[expect(
+        clippy::vec_box,
+        reason = "a batch moves to the engine and back as its box"
+    )]
     pub(super) spare_batches: Vec<Box<SendBatch>>,
 }
 

@@ -98,14 +98,13 @@ fn start(setup: WorkerSetup, ready: &mpsc::Sender<Ready>) -> io::Result<()> {
 
 /// Passes a failure on to the thread that waits for us.
 fn tell<T>(ready: &mpsc::Sender<Ready>, made: io::Result<T>) -> io::Result<T> {
-    made.map_err(|error| {
+    made.inspect_err(|error| {
         let copy = error.raw_os_error().map_or_else(
             || io::Error::new(error.kind(), error.to_string()),
             io::Error::from_raw_os_error,
         );
         // Nobody listens only when the process is ending.
         let _ = ready.send(Err(copy));
-        error
     })
 }
 

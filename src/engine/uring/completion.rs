@@ -29,7 +29,10 @@ impl UringEngine<'_> {
             }
             Tag::Writable => {
                 let socket = SocketId(Id::unpack(user_data));
-                self.socket_mut(socket).writable_polled = false;
+                let state = self
+                    .socket_mut(socket)
+                    .expect("a poll keeps its socket open");
+                state.writable_polled = false;
                 completions.push(Completion::Writable { socket });
             }
             Tag::Operation => {
@@ -55,10 +58,10 @@ impl UringEngine<'_> {
         flags: u32,
         completions: &mut Vec<Completion>,
     ) {
-        let open = self.sockets.get(socket.0).is_some();
+        let is_open = self.sockets.get(socket.0).is_some();
         if let Some(buffer) = cqueue::buffer_select(flags) {
             self.buffers_mut().on_taken();
-            if result > 0 && open {
+            if result > 0 && is_open {
                 let received = Received {
                     buffer,
                     len: result as u32,
@@ -68,10 +71,13 @@ impl UringEngine<'_> {
                 self.buffers_mut().recycle(buffer);
             }
         }
-        if cqueue::more(flags) || !open {
+        if cqueue::more(flags) {
             return;
         }
-        self.socket_mut(socket).receiving = false;
+        let Some(state) = self.socket_mut(socket) else {
+            return;
+        };
+        state.receiving = false;
         let end = match result {
             0 => ReceiveEnd::Eof,
             1.. => ReceiveEnd::Stopped,

@@ -28,7 +28,7 @@ pub use self::setup::{RingFeatures, build};
 use super::reserve::Reserve;
 use super::settings::EngineSettings;
 use super::{
-    Completion, Engine, FileRange, FileSent, ListenerId, Operation, OperationId, Received,
+    Completion, Engine, Errno, FileRange, FileSent, ListenerId, Operation, OperationId, Received,
     SendBatch, SocketId, Wait, Waker, clock, file_send, progress,
 };
 use crate::base::limits::TICK;
@@ -101,6 +101,7 @@ pub struct UringEngine<'ring> {
     sockets: Slab<Socket>,
     operations: Slab<Box<InFlight>>,
     /// Message headers of vectored sends that are not in flight.
+    #[expect(clippy::vec_box, reason = "the kernel knows a header by its address")]
     messages: Vec<Box<Message>>,
     /// Entries that will still produce a completion.
     in_flight: usize,
@@ -254,10 +255,9 @@ impl<'ring> UringEngine<'ring> {
         self.push(&entry.user_data(Tag::Accept.user_data(u64::from(listener.0))));
     }
 
-    fn socket_mut(&mut self, socket: SocketId) -> &mut Socket {
-        self.sockets
-            .get_mut(socket.0)
-            .expect("the caller's socket is open")
+    /// The state behind an id; a stale id names nothing, and what is asked of it does nothing.
+    fn socket_mut(&mut self, socket: SocketId) -> Option<&mut Socket> {
+        self.sockets.get_mut(socket.0)
     }
 
     fn buffers_mut(&mut self) -> &mut BufferRing {
@@ -331,7 +331,9 @@ impl Engine for UringEngine<'_> {
     }
 
     fn receive(&mut self, socket: SocketId) {
-        let state = self.socket_mut(socket);
+        let Some(state) = self.socket_mut(socket) else {
+            return;
+        };
         assert!(!state.receiving, "a receive is armed once");
         state.receiving = true;
         let fd = Fd(state.fd.as_raw_fd());
@@ -340,7 +342,7 @@ impl Engine for UringEngine<'_> {
     }
 
     fn stop_receiving(&mut self, socket: SocketId) {
-        if self.socket_mut(socket).receiving {
+        if self.socket_mut(socket).is_some_and(|state| state.receiving) {
             self.cancel_user_data(Tag::Receive.user_data(socket.0.pack()));
         }
     }
@@ -358,7 +360,9 @@ impl Engine for UringEngine<'_> {
     }
 
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent {
-        let state = self.socket_mut(socket);
+        let Some(state) = self.socket_mut(socket) else {
+            return FileSent::Failed(Errno(libc::EBADF));
+        };
         assert!(state.sending.is_none(), "one send at a time");
         let sent = file_send::send_file_on_blocking(&state.fd, range);
         if let FileSent::Sent(bytes) = sent {
@@ -368,7 +372,9 @@ impl Engine for UringEngine<'_> {
     }
 
     fn poll_writable(&mut self, socket: SocketId) {
-        let state = self.socket_mut(socket);
+        let Some(state) = self.socket_mut(socket) else {
+            return;
+        };
         assert!(
             state.sending.is_none() && !state.writable_polled,
             "one send or poll at a time"
@@ -379,20 +385,21 @@ impl Engine for UringEngine<'_> {
     }
 
     fn send_progress(&self, socket: SocketId) -> u64 {
-        let state = self
-            .sockets
-            .get(socket.0)
-            .expect("the caller's socket is open");
-        progress::send_progress(&state.fd, state.handed)
+        let state = self.sockets.get(socket.0);
+        state.map_or(0, |state| progress::send_progress(&state.fd, state.handed))
     }
 
     fn shutdown_write(&mut self, socket: SocketId) {
-        // A broken connection refuses; its receive tells.
-        let _ = rustix::net::shutdown(&self.socket_mut(socket).fd, rustix::net::Shutdown::Write);
+        if let Some(state) = self.socket_mut(socket) {
+            // A broken connection refuses; its receive tells.
+            let _ = rustix::net::shutdown(&state.fd, rustix::net::Shutdown::Write);
+        }
     }
 
     fn cancel(&mut self, socket: SocketId) {
-        let state = self.socket_mut(socket);
+        let Some(state) = self.socket_mut(socket) else {
+            return;
+        };
         if state.receiving || state.sending.is_some() || state.writable_polled {
             state.cancelled = true;
             let cancel = CancelBuilder::fd(Fd(state.fd.as_raw_fd())).all();
@@ -402,10 +409,9 @@ impl Engine for UringEngine<'_> {
     }
 
     fn close(&mut self, socket: SocketId) {
-        let state = self
-            .sockets
-            .remove(socket.0)
-            .expect("a socket is closed once");
+        let Some(state) = self.sockets.remove(socket.0) else {
+            return;
+        };
         assert!(
             state.sending.is_none() && !state.writable_polled,
             "a send outlives its socket"

@@ -24,7 +24,7 @@ enum Kind {
     },
     Stat {
         file: SharedFile,
-        stat: libc::statx,
+        stat: Box<libc::statx>,
     },
     Read {
         file: SharedFile,
@@ -67,11 +67,11 @@ impl InFlight {
                     keep: Some(found),
                 }
             }
-            // SAFETY: `statx` is plain data for which zero is a value.
-            Operation::Stat { file } => Kind::Stat {
-                file,
-                stat: unsafe { std::mem::zeroed() },
-            },
+            Operation::Stat { file } => {
+                // SAFETY: `statx` is plain data for which zero is a value.
+                let stat = Box::new(unsafe { std::mem::zeroed() });
+                Kind::Stat { file, stat }
+            }
             Operation::Read { file, offset, buf } => Kind::Read { file, offset, buf },
         };
         Box::new(InFlight { id, kind })
@@ -92,7 +92,7 @@ impl InFlight {
                 opcode::OpenAt2::new(types::Fd(directory), path.as_ptr(), how).build()
             }
             Kind::Stat { file, stat } => {
-                let buf: *mut libc::statx = stat;
+                let buf: *mut libc::statx = &mut **stat;
                 opcode::Statx::new(types::Fd(file.as_raw_fd()), c"".as_ptr(), buf.cast())
                     .flags(libc::AT_EMPTY_PATH)
                     .mask(libc::STATX_BASIC_STATS)
@@ -109,7 +109,7 @@ impl InFlight {
     }
 
     /// Reads the kernel's result.
-    pub(super) fn finish(self: Box<Self>, result: i32) -> Outcome {
+    pub(super) fn finish(self, result: i32) -> Outcome {
         let error = Errno(-result);
         match self.kind {
             Kind::Open { keep, .. } => {

@@ -58,7 +58,9 @@ impl Message {
 
 impl UringEngine<'_> {
     pub(super) fn start_send(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool) {
-        let state = self.socket_mut(socket);
+        let Some(state) = self.socket_mut(socket) else {
+            return;
+        };
         assert!(
             state.sending.is_none() && !state.writable_polled,
             "one send at a time"
