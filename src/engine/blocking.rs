@@ -175,6 +175,9 @@ pub fn run(operation: Operation) -> Outcome {
             mut buf,
         } => {
             let read = loop {
+                if buf.len() == buf.capacity() {
+                    break Ok(0);
+                }
                 let spare = rustix::buffer::spare_capacity(&mut buf);
                 match rustix::io::pread(&*file, spare, offset) {
                     Err(KernelErrno::INTR) => {}

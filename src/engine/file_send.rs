@@ -9,6 +9,10 @@
 //! - where `cachestat` is missing, or refuses files that we do not own (Linux 6.14), `RWF_NOWAIT`
 //!   reads of the first and the last byte stand in for it. That is a guess about the middle.
 //!
+//! Some file systems cannot tell at all, and their files count as cold: overlayfs (its `cachestat`
+//! sees no pages, and it refuses `RWF_NOWAIT`), and tmpfs when the files are not ours. There every
+//! slice is read by a thread and sent as bytes: dearer, and never a wait.
+//!
 //! Pages may be evicted between the question and the send; the kernel offers nothing tighter.
 //! Raw system call, because no crate of ours wraps `cachestat`.
 #![allow(unsafe_code)]
@@ -31,7 +35,9 @@ static CACHESTAT: AtomicBool = AtomicBool::new(true);
 /// Sends up to [`FILE_SLICE_BYTES`] of `range` on a socket that is in non-blocking mode.
 pub fn send_file(socket: impl AsFd, range: &FileRange) -> FileSent {
     let slice_len = range.len.min(FILE_SLICE_BYTES as u64);
-    match residency(range.file.as_fd(), range.offset, slice_len) {
+    let file = range.file.as_fd();
+    let cached = cached_pages(file, range.offset, slice_len);
+    match residency(file, range.offset, slice_len, cached) {
         Residency::Warm(len) => send_slice(socket.as_fd(), range, len),
         Residency::Cold => FileSent::Cold,
         Residency::Ended => FileSent::Truncated,
@@ -80,11 +86,12 @@ enum Residency {
     Failed(Errno),
 }
 
-fn residency(file: BorrowedFd<'_>, offset: u64, len: u64) -> Residency {
+/// `cached`: how many pages the kernel says are there, where it says so.
+fn residency(file: BorrowedFd<'_>, offset: u64, len: u64, cached: Option<u64>) -> Residency {
     if len == 0 {
         return Residency::Ended;
     }
-    let (len, known) = match cached_pages(file, offset, len) {
+    let (len, known) = match cached {
         Some(cached) if cached < pages_of(offset, len) => match rest_of_file(file, offset) {
             Ok(0) => return Residency::Ended,
             // A file that became shorter has fewer pages; that is no reason to read.
@@ -277,6 +284,28 @@ mod tests {
             read += rustix::io::pread(&range.file, &mut bytes[read..], at).unwrap();
         }
         assert!(matches!(send_file(&ours, &range), FileSent::Sent(_)));
+    }
+
+    #[test]
+    fn two_probes_stand_in_where_the_kernel_does_not_count() {
+        let (file, range) = file_of(100_000);
+        let warm = |offset, len| residency(range.file.as_fd(), offset, len, None);
+        // A file system without `RWF_NOWAIT` cannot tell; then reading is the safe answer.
+        let probes = matches!(probe(range.file.as_fd(), 0), Probe::Filled);
+        let expected = if probes {
+            Residency::Warm(100_000)
+        } else {
+            Residency::Cold
+        };
+        assert_eq!(warm(0, 100_000), expected);
+        if probes {
+            assert_eq!(warm(100_000, 10), Residency::Ended);
+            file.set_len(50_000).unwrap();
+            assert_eq!(warm(60_000, 10), Residency::Ended);
+            assert!(matches!(warm(40_000, 60_000), Residency::Warm(_)));
+        }
+        let writer = File::options().write(true).open("/dev/null").unwrap();
+        assert_eq!(residency(writer.as_fd(), 0, 10, None), Residency::Cold);
     }
 
     #[test]

@@ -35,7 +35,7 @@ use crate::base::{Id, Millis, Now, Slab};
 /// Events taken from the kernel in one turn.
 const EVENTS_MAX: usize = 256;
 /// Buffers filled from one socket in one turn, so that an upload does not hold up the others.
-const READS_PER_TURN: usize = 8;
+const READS_PER_TURN: usize = 4;
 /// Turns in a row that may report without asking the kernel: accepted, first read, sent.
 const TURNS_WITHOUT_POLLING_MAX: u32 = 3;
 
@@ -543,10 +543,9 @@ impl Engine for EpollEngine {
 
     fn wait(&mut self, wait: Wait, completions: &mut Vec<Completion>) -> io::Result<()> {
         let mut news = std::mem::take(&mut self.ended);
-        self.read_unread(&mut news);
         loop {
-            let skip = !news.is_empty() && self.turns_without_polling < TURNS_WITHOUT_POLLING_MAX;
-            if skip {
+            self.read_unread(&mut news);
+            if !news.is_empty() && self.turns_without_polling < TURNS_WITHOUT_POLLING_MAX {
                 self.turns_without_polling += 1;
                 break;
             }
@@ -558,7 +557,7 @@ impl Engine for EpollEngine {
             };
             self.poll(timeout, &mut news)?;
             self.tick(&mut news);
-            if !sleeps || !news.is_empty() {
+            if wait == Wait::Poll || !news.is_empty() {
                 break;
             }
         }
