@@ -23,6 +23,7 @@ pub mod operation;
 pub mod progress;
 pub mod reserve;
 pub mod settings;
+pub mod sim;
 
 use std::io;
 use std::os::fd::OwnedFd;
