@@ -2,8 +2,11 @@
 
 pub mod limits;
 pub mod slab;
+pub mod table;
 pub mod time;
 pub mod wheel;
 
 pub use slab::{Id, Slab};
+pub use table::Table;
 pub use time::{Millis, Now};
+pub use wheel::Wheel;

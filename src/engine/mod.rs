@@ -12,10 +12,11 @@
 //! once how far it came. An engine never calls back.
 //!
 //! Life of a socket: [`Completion::Accepted`] or [`Operation::Connect`] names it → any number of
-//! receives and sends → [`Engine::cancel`] → the completions of what was in flight → [`Engine::close`].
+//! receives and sends → [`Engine::cancel`] → the completion of a send in flight → [`Engine::close`].
 //! The connection layer keeps that order (`conn/close.rs`); an engine asserts it.
 
 pub mod batch;
+mod clock;
 mod errno;
 pub mod file_send;
 pub mod find;
@@ -24,6 +25,7 @@ pub mod progress;
 pub mod reserve;
 pub mod settings;
 pub mod sim;
+pub mod uring;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -113,7 +115,8 @@ pub enum Completion {
         socket: SocketId,
         received: Received,
     },
-    /// The receive is no longer armed. Exactly one follows every [`Engine::receive`].
+    /// The receive is no longer armed. Exactly one follows every [`Engine::receive`], unless the
+    /// socket was closed before.
     ReceiveEnded { socket: SocketId, end: ReceiveEnd },
     /// The whole batch was handed to the kernel, or the connection broke. Exactly one follows every
     /// [`Engine::send`]; the batch comes home to be used again.
@@ -220,9 +223,11 @@ pub trait Engine {
 
     /// Sends FIN after what was sent so far; the peer may go on sending.
     fn shutdown_write(&mut self, socket: SocketId);
-    /// Makes whatever is in flight on the socket complete soon.
+    /// Makes a send or poll that is in flight on the socket complete soon, and its receive end.
     fn cancel(&mut self, socket: SocketId);
-    /// Closes a socket on which nothing is in flight; its id becomes stale.
+    /// Closes a socket on which no send and no [`Engine::poll_writable`] is in flight. A receive that
+    /// is still armed ends with it, unheard: the id is stale from now on, and bytes that arrive for
+    /// it are dropped by the engine.
     fn close(&mut self, socket: SocketId);
 
     /// Starts a slow-lane operation; one [`Completion::Finished`] follows.

@@ -1,1 +1,10 @@
-//! Room: task.
+//! The slow lane: local futures on the worker's own small executor.
+//!
+//! A task waits for operations of the worker's engine ([`Io`]) or for other threads (any waker). It
+//! knows no socket and no protocol; its result is put where its spawner said.
+
+mod executor;
+mod io;
+
+pub use executor::{Executor, TaskId};
+pub use io::Io;

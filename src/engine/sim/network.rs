@@ -329,9 +329,9 @@ impl World {
         let peer = self.demand_idle_output(id, "poll_writable");
         self.record(Who::Socket(id), "poll writable", 0);
         self.socket_mut(id, "poll_writable").sending = Sending::Poll;
-        if self.send_room(peer) > 0 || self.peers[peer].broken.is_some() {
-            self.plan_soon(Event::Writable(id));
-        } else if self.strikes(Fault::SpuriousWritable, self.settings.spurious_writable) {
+        let can_go_on = self.send_room(peer) > 0 || self.peers[peer].broken.is_some();
+        let spurious = self.settings.spurious_writable;
+        if can_go_on || self.strikes(Fault::SpuriousWritable, spurious) {
             self.plan_soon(Event::Writable(id));
         }
     }
@@ -365,11 +365,7 @@ impl World {
 
     pub(super) fn close(&mut self, id: SocketId) {
         let socket = self.socket_mut(id, "close");
-        let receiving = socket.receiving;
         let sending = !matches!(socket.sending, Sending::Nothing);
-        self.demand(!receiving, || {
-            format!("close of {id:?}, on which a receive is in flight")
-        });
         self.demand(!sending, || {
             format!("close of {id:?}, on which a send or poll is in flight")
         });
@@ -537,10 +533,13 @@ impl World {
         let Some(socket) = self.sockets.get_mut(id.0) else {
             return;
         };
+        if !matches!(socket.sending, Sending::Batch { .. }) {
+            return; // Two events led here, and the first was enough.
+        }
         let Sending::Batch { batch, sent, more } =
             std::mem::replace(&mut socket.sending, Sending::Nothing)
         else {
-            return;
+            unreachable!("it was just seen to be a batch");
         };
         let (peer, cancelled) = (socket.peer, socket.cancelled);
         if let Some(errno) = self.peers[peer].broken {

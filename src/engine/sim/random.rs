@@ -15,7 +15,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut word = self.state;
         word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -26,7 +26,7 @@ impl Random {
     /// A number below `bound`, which is not zero. (The bias of `%` does not matter to a test.)
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "no number is below zero");
-        self.next() % bound
+        self.word() % bound
     }
 
     /// A number from `low` to `high`, both included.
@@ -43,7 +43,7 @@ impl Random {
     /// True with `probability`.
     pub fn chance(&mut self, probability: f64) -> bool {
         // 53 bits are what an f64 holds exactly.
-        ((self.next() >> 11) as f64) < probability * (1u64 << 53) as f64
+        ((self.word() >> 11) as f64) < probability * (1u64 << 53) as f64
     }
 
     /// One of `choices`, which is not empty.
@@ -60,7 +60,7 @@ mod tests {
     fn the_stream_is_the_published_one() {
         // The reference implementation's first outputs for the seed 1234567.
         let mut random = Random::new(1_234_567);
-        let first = [random.next(), random.next(), random.next()];
+        let first = [random.word(), random.word(), random.word()];
         assert_eq!(
             first,
             [

@@ -159,6 +159,9 @@ impl Trace {
             self.mix(word);
         }
         what.bytes().for_each(|byte| self.mix(u64::from(byte)));
+        if matches!(what, "Woken" | "Ticked") {
+            return; // Those of an idle worker would fill the list.
+        }
         if self.last.len() == KEPT {
             self.last.pop_front();
         }

@@ -283,8 +283,8 @@ impl World {
 
     /// After the worker: nothing may complete any more but a wake-up that came too late.
     pub(super) fn drop_late_wake(&mut self) {
-        let late = self.ready.drain(..);
-        let all_wakes = late.fold(true, |all, it| all && matches!(it, Completion::Woken));
+        let late = std::mem::take(&mut self.ready);
+        let all_wakes = late.iter().all(|it| matches!(it, Completion::Woken));
         self.demand(all_wakes, || {
             "something completed after the worker ended".to_owned()
         });
