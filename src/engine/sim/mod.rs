@@ -14,6 +14,7 @@
 
 mod client;
 mod disk;
+mod listeners;
 mod network;
 mod random;
 mod settings;

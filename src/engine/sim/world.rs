@@ -8,7 +8,8 @@ use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::io;
 
 use super::disk::{Pages, Started};
-use super::network::{Listener, Peer, Socket};
+use super::listeners::Listener;
+use super::network::{Peer, Socket};
 use super::trace::{Trace, Who};
 use super::{Action, Coverage, Fault, Random, SimSettings};
 use crate::base::limits::TICK;
