@@ -36,10 +36,15 @@ pub enum Reading {
 /// Tells from all bytes received so far whether a client waits no longer.
 pub type Enough = Box<dyn FnMut(&[u8]) -> bool>;
 
+/// Makes a message from all bytes received so far.
+pub type Maker = Box<dyn FnOnce(&[u8]) -> Vec<u8>>;
+
 /// One thing that a scripted client does. After its last step it closes.
 pub enum Step {
     /// Writes one message.
     Send(Vec<u8>),
+    /// Writes one message that depends on what was received.
+    SendMade(Maker),
     /// Writes one message in pieces of at most `piece_max` bytes.
     SendInPieces {
         bytes: Vec<u8>,
@@ -71,6 +76,7 @@ impl fmt::Debug for Step {
             Step::SendInPieces {
                 bytes, piece_max, ..
             } => write!(out, "SendInPieces({} bytes by {piece_max})", bytes.len()),
+            Step::SendMade(_) => out.write_str("SendMade"),
             Step::Until(_) => out.write_str("Until"),
             Step::UntilEnd => out.write_str("UntilEnd"),
             Step::Pause(pause) => write!(out, "Pause({pause:?})"),
@@ -304,6 +310,10 @@ impl World {
     fn do_step(&mut self, peer: usize, step: Step) -> bool {
         match step {
             Step::Send(bytes) => self.client_write(peer, &bytes),
+            Step::SendMade(make) => {
+                let bytes = make(&self.peers[peer].received);
+                self.client_write(peer, &bytes);
+            }
             Step::SendInPieces {
                 mut bytes,
                 piece_max,

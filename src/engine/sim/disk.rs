@@ -18,6 +18,8 @@ const BLOCK_BYTES: u64 = 64 * 1024;
 /// An ordinary operation takes up to so long, a slow one up to a second.
 const OPERATION_MAX_US: u64 = 500;
 const SLOW_OPERATION_MAX_US: u64 = 1_000_000;
+/// When files last changed that have not changed since the simulation began.
+const LONG_AGO: i64 = 1_000_000_000;
 /// What fails, fails with one of these.
 const OPERATION_ERRNOS: [i32; 3] = [libc::EIO, libc::EMFILE, libc::ENOMEM];
 
@@ -40,9 +42,12 @@ pub(super) struct Pages {
     /// Whether a block of a file is in memory, once it was touched.
     warm: HashMap<(FileKey, u64), bool>,
     inodes: HashMap<FileKey, u64>,
-    /// Per file: the times of its last change that were seen, in the order in which they were.
-    changes: HashMap<FileKey, Vec<(i64, u32)>>,
+    /// Per file: its real times of change, and the virtual times at which they were first seen.
+    changes: HashMap<FileKey, Vec<(FileTime, FileTime)>>,
 }
+
+/// Seconds since 1970 and nanoseconds.
+type FileTime = (i64, u32);
 
 /// Device and inode of a real file.
 type FileKey = (u64, u64);
@@ -134,21 +139,25 @@ impl World {
         Ok(bytes.len())
     }
 
-    /// The description of a file, with numbers in the place of inodes and of times of change: a real
-    /// kernel would give others in the next run, and nobody may care which they are.
+    /// The description of a file, with other numbers for inodes and times of change: real ones would
+    /// differ in the next run. A change is said to have happened when it was first seen; what was
+    /// there before the first look, long ago.
     fn stat(&mut self, file: &SharedFile) -> Result<FileStat, Errno> {
         let mut stat = find::stat(&**file)?;
         let key = file_key(file)?;
         let next_inode = 1_000_000 + self.pages.inodes.len() as u64;
         stat.inode = *self.pages.inodes.entry(key).or_insert(next_inode);
         stat.device = (0, 1);
+        let now = self.unix_seconds() as i64;
         let changes = self.pages.changes.entry(key).or_default();
-        let known = changes.iter().position(|seen| *seen == stat.changed);
-        let nth = known.unwrap_or_else(|| {
-            changes.push(stat.changed);
-            changes.len() - 1
-        });
-        stat.changed = (1_900_000_000 + nth as i64, 0);
+        let known = changes.iter().find(|(real, _)| *real == stat.changed);
+        let nth = changes.len() as u32;
+        let seconds = if nth == 0 { LONG_AGO } else { now };
+        let first_seen = known.map_or((seconds, nth), |(_, seen)| *seen);
+        if known.is_none() {
+            changes.push((stat.changed, first_seen));
+        }
+        stat.changed = first_seen;
         Ok(stat)
     }
 

@@ -30,7 +30,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use client::{ClientEnd, ClientScript, Enough, Reading, Step};
+pub use client::{ClientEnd, ClientScript, Enough, Maker, Reading, Step};
 pub use random::Random;
 pub use settings::SimSettings;
 pub use trace::{Coverage, Fault};
@@ -349,6 +349,12 @@ impl Client {
     /// True once the server has ended the connection.
     pub fn is_closed(&self) -> bool {
         self.end().is_some()
+    }
+
+    /// True when the client itself has closed, reset or fallen silent.
+    pub fn has_left(&self) -> bool {
+        let world = self.sim.world();
+        world.peers[self.peer].left || world.peers[self.peer].vanished
     }
 
     /// True when a fault of the settings struck this client: what it received may be cut off.

@@ -323,8 +323,12 @@ impl World {
     fn clocks(&self) -> Now {
         Now {
             monotonic: Millis(MONOTONIC_START_MS + self.time_us / 1000),
-            unix_seconds: self.settings.unix_seconds + self.time_us / 1_000_000,
+            unix_seconds: self.unix_seconds(),
         }
+    }
+
+    pub(super) fn unix_seconds(&self) -> u64 {
+        self.settings.unix_seconds + self.time_us / 1_000_000
     }
 
     fn collect_wake(&mut self) {
