@@ -10,6 +10,12 @@ pub const FIELDS_MAX: usize = 100;
 pub const HEAD_BYTES_DEFAULT: usize = 32 * 1024;
 /// Bytes of a request target; longer ones get 414. No flag: beyond it lies only abuse.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a method; longer ones get 501 (RFC 9112 §3). No flag: the registry's longest has 17.
+pub const METHOD_BYTES_MAX: usize = 32;
+/// Empty lines before a request line that are skipped (RFC 9112 §2.2 asks for one).
+pub const EMPTY_LINES_MAX: usize = 4;
+/// Bytes of a decoded path: Linux takes 4096 with the final NUL.
+pub const PATH_BYTES_MAX: usize = 4095;
 /// Bytes of one chunk-size line with its extensions. No flag: extensions are not used in practice.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Bytes of chunk extensions over one whole body (a flood of them is an attack).
@@ -44,6 +50,18 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// How old a cached file may grow before it is compared with the disk again.
 pub const FRESH_FOR: Duration = Duration::from_millis(900);
+/// A file that changed so shortly before it was read may change again without a trace in its times:
+/// two seconds is the coarsest clock of the file systems in use (FAT; NFS servers have one second).
+pub const RACY_WINDOW: Duration = Duration::from_secs(2);
+/// How often a file that changes while it is read is read again before the request is given up.
+pub const LOAD_ATTEMPTS_MAX: usize = 3;
+/// Bytes of the paths that one worker's cache index knows (bodies are counted by `--cache-size`).
+/// No flag: some hundred thousand paths; beyond, a path is looked up in the shared store again.
+pub const INDEX_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How long an index may hold on to what the shared store has let go, while memory is not short.
+pub const INDEX_SWEEP_PAUSE: Duration = Duration::from_secs(10);
+/// Bytes of the paths that a worker knows to lead nowhere. No flag: it only saves look-ups.
+pub const VERDICT_BYTES_MAX: u64 = 1024 * 1024;
 
 // Relations that the code relies on.
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);

@@ -3,19 +3,34 @@
 //! Pure: no I/O, no clock, no unsafe. Bytes of a peer are parsed here once into types that cannot be
 //! wrong; nothing behind them checks again.
 
+pub mod authority;
+pub mod conditions;
+pub mod date;
 pub mod fault;
 pub mod field;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod head;
+pub mod media_type;
 pub mod method;
+pub mod path;
+pub mod range;
 pub mod response;
 pub mod status;
+pub mod validator;
 
+pub use authority::Authority;
+pub use conditions::Selected;
+pub use date::DateField;
 pub use fault::Fault;
-pub use field::{Field, Fields, Known};
+pub use field::{Field, Fields, Known, KnownSet};
 pub use head::{OwnedRequestHead, RequestHead, TargetForm};
 pub use method::Method;
+pub use path::{PathError, SafePath};
+pub use range::ByteRange;
 pub use response::{HeadTemplate, ResponseHead};
 pub use status::Status;
+pub use validator::{EntityTag, Validators};
 
 /// The minor versions of HTTP/1 and the later protocols, as far as semantics differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,81 @@
+//! The site that is served when no directory is named: a few pages inside the binary.
+//!
+//! They are made into the same entries as files are, once at start, and are never stale.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::Millis;
+use crate::cache::{Content, Entry, Hold, Origin, Stored, Verdict};
+use crate::handler::files::representation;
+use crate::http::{EntityTag, Validators, media_type};
+
+const INDEX: &str = include_str!("index.html");
+const PAGES: &[(&str, &str)] = &[
+    ("index.html", INDEX),
+    ("favicon.svg", include_str!("favicon.svg")),
+    ("hello.txt", include_str!("hello.txt")),
+];
+
+/// The pages by their canonical path.
+#[derive(Debug)]
+pub struct Welcome {
+    pages: HashMap<&'static str, Arc<Entry>>,
+}
+
+impl Welcome {
+    /// The pages, with the name of the engine that runs.
+    pub fn new(engine: &str) -> Welcome {
+        let render = |(name, text): &(&'static str, &str)| {
+            let text = text
+                .replace("{{engine}}", &escape_html(engine))
+                .replace("{{version}}", env!("CARGO_PKG_VERSION"));
+            (*name, Arc::new(entry(name, text)))
+        };
+        let mut pages: HashMap<_, _> = PAGES.iter().map(render).collect();
+        pages.insert("/", Arc::clone(&pages["index.html"]));
+        Welcome { pages }
+    }
+
+    /// The page with the key that a store would know it by.
+    pub(super) fn page(&self, key: &[u8]) -> Stored {
+        let page = std::str::from_utf8(key)
+            .ok()
+            .and_then(|key| self.pages.get(key));
+        match page {
+            Some(entry) => Stored::Entry(Arc::clone(entry)),
+            None => Stored::Verdict(Verdict::Missing),
+        }
+    }
+}
+
+fn entry(name: &str, text: String) -> Entry {
+    let validators = Validators {
+        etag: EntityTag::parse(format!("\"{:x}\"", fnv(text.as_bytes())).as_bytes()),
+        last_modified_unix: None, // The binary does not know when its pages were written.
+    };
+    let (media_type, len) = (media_type::of_file_name(name.as_bytes()), text.len() as u64);
+    let content = Content::Memory(Bytes::from(text));
+    let representation = representation(media_type, validators, len, content);
+    let never_checked = Millis::default();
+    Entry::new(
+        name.as_bytes().into(),
+        representation,
+        Origin::Embedded,
+        Hold::Bytes,
+        never_checked,
+    )
+}
+
+/// FNV-1a: the same text has the same tag in every process, which a seeded hash would not give.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}

@@ -1,0 +1,138 @@
+//! Runs every fuzz body over thousands of seeded mutations of real inputs, as an ordinary test.
+//!
+//! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
+
+use downpour::http::fuzz::{fuzz_conditions, fuzz_path, fuzz_range};
+use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
+
+const ROUNDS: u64 = 20_000;
+
+const HEADS: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n",
+    b"GET /a/b.css?v=1 HTTP/1.1\r\nHost: a.example\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n",
+    b"GET /index.html HTTP/1.1\r\nHost: www.example.org\r\nConnection: keep-alive\r\n\
+      Cache-Control: max-age=0\r\nUpgrade-Insecure-Requests: 1\r\n\
+      User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\nAccept: text/html,*/*;q=0.8\r\n\
+      Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9\r\n\
+      If-None-Match: \"17979cfe362a0005-64\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
+    b"POST /upload HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n",
+    b"PUT http://a.example/x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"\r\nGET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+    b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX:\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+];
+
+const BODIES: &[&[u8]] = &[
+    b"\x01\x35\r\nhello\r\n0\r\n\r\n",
+    b"\x01a;n=v\r\n0123456789\r\n1\r\nx\r\n0\r\nA: b\r\nC:\r\n\r\nGET / HTTP/1.1\r\n",
+    b"\x01FFFFFFFFFFFFFFFF\r\nx",
+    b"\x00hello, world",
+];
+
+const PATHS: &[&[u8]] = &[
+    b"/",
+    b"/a/b.css",
+    b"/a/./../b/%2e%2e/%2E/c%20d/",
+    b"//.well-known//acme-challenge/x",
+    b"/%ff%00%2f%zz",
+];
+
+const RANGES: &[&[u8]] = &[
+    b"\x0b\0\0\0\0\0\0\0bytes=0-4",
+    b"\xff\xff\xff\xff\xff\xff\xff\xffbytes=-5, 3-7 ,100-",
+    b"\0\0\0\0\0\0\0\0bytes=0-",
+    b"\x0b\0\0\0\0\0\0\0bytes=18446744073709551615-18446744073709551616",
+];
+
+const CONDITIONS: &[&[u8]] = &[
+    b"\x00\x01\"x\", W/\"y\"\n\x05bytes=0-4\n\x04\"x\"",
+    b"\x01\x02Sun, 06 Nov 1994 08:49:37 GMT\n\x03Sun Nov  6 08:49:37 1994",
+    b"\x02\x00*\n\x01*\n\x05bytes=-1",
+    b"\x00\x05bytes=1000-\n\x04Sunday, 06-Nov-94 08:49:37 GMT",
+];
+
+/// Bytes that parsers stumble over.
+const HOSTILE: &[u8] = b"\r\n\0 \t:;,%/.\"*-#?@[]\x7f\x80\xff0Ff";
+
+/// splitmix64: small, seeded, and good enough to choose mutations.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+
+    /// A number below `bound`, or 0.
+    fn below(&mut self, bound: usize) -> usize {
+        (self.roll() % bound.max(1) as u64) as usize
+    }
+}
+
+fn mutate(input: &mut Vec<u8>, corpus: &[&[u8]], dice: &mut Dice) {
+    let at = dice.below(input.len() + 1);
+    let end = at + dice.below((input.len() - at).min(16) + 1);
+    match dice.below(7) {
+        0 => input.insert(at, HOSTILE[dice.below(HOSTILE.len())]),
+        1 if at < input.len() => input[at] = HOSTILE[dice.below(HOSTILE.len())],
+        2 if at < input.len() => input[at] = dice.roll() as u8,
+        3 => drop(input.drain(at..end)),
+        4 => {
+            let copy = input[at..end].to_vec();
+            let to = dice.below(input.len() + 1);
+            input.splice(to..to, copy);
+        }
+        5 => {
+            let other = corpus[dice.below(corpus.len())];
+            let from = dice.below(other.len());
+            input.truncate(at);
+            input.extend_from_slice(&other[from..]);
+        }
+        _ => input.truncate(at),
+    }
+}
+
+fn run(corpus: &[&[u8]], seed: u64, body: fn(&[u8])) {
+    for sample in corpus {
+        body(sample);
+    }
+    for round in 0..ROUNDS {
+        let mut dice = Dice(seed ^ round << 16);
+        let mut input = corpus[dice.below(corpus.len())].to_vec();
+        for _ in 0..=dice.below(4) {
+            mutate(&mut input, corpus, &mut dice);
+        }
+        let outcome = std::panic::catch_unwind(|| body(&input));
+        assert!(outcome.is_ok(), "seed {seed}, round {round}: {input:?}");
+    }
+}
+
+#[test]
+fn heads() {
+    run(HEADS, 1, fuzz_head);
+}
+
+#[test]
+fn bodies() {
+    run(BODIES, 2, fuzz_body);
+}
+
+#[test]
+fn paths() {
+    run(PATHS, 3, fuzz_path);
+}
+
+#[test]
+fn ranges() {
+    run(RANGES, 4, fuzz_range);
+}
+
+#[test]
+fn conditions() {
+    run(CONDITIONS, 5, fuzz_conditions);
+}
