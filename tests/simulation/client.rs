@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use downpour::engine::sim::{
-    Client, ClientEnd, ClientScript, Random, Reading, Sim, Step,
-};
+use downpour::engine::sim::{Client, ClientEnd, ClientScript, Random, Reading, Sim, Step};
 
 use crate::exchange::{Exchange, Request, Truth};
 use crate::response::{Counter, Parsed, Response, parse};
@@ -68,7 +66,9 @@ impl Plan {
         let mut exchanges = match manner {
             Manner::Silent | Manner::Unfinished => Vec::new(),
             Manner::Slow(_) | Manner::Stuck => vec![Exchange::big(random)],
-            _ => (0..random.below(6)).map(|_| Exchange::any(random)).collect(),
+            _ => (0..random.below(6))
+                .map(|_| Exchange::any(random))
+                .collect(),
         };
         match manner {
             Manner::Polite if random.chance(0.5) => {
@@ -161,14 +161,20 @@ impl Plan {
     }
 
     fn heads_only(&self, count: usize) -> Vec<bool> {
-        self.exchanges[..count].iter().map(|exchange| exchange.head_only).collect()
+        self.exchanges[..count]
+            .iter()
+            .map(|exchange| exchange.head_only)
+            .collect()
     }
 
     fn all_requests(&self) -> Vec<u8> {
-        let requests = self.exchanges.iter().flat_map(|exchange| match &exchange.request {
-            Request::Fixed(bytes) => bytes.clone(),
-            Request::AfterAnswer(_) => unreachable!("only a polite client waits for answers"),
-        });
+        let requests = self
+            .exchanges
+            .iter()
+            .flat_map(|exchange| match &exchange.request {
+                Request::Fixed(bytes) => bytes.clone(),
+                Request::AfterAnswer(_) => unreachable!("only a polite client waits for answers"),
+            });
         requests.collect()
     }
 
@@ -196,7 +202,9 @@ fn fill_in(text: &str, got: &[u8], before: &[bool]) -> Vec<u8> {
     // After a failure there are none; then the condition must not hold.
     let tag = field("etag").unwrap_or("\"none\"");
     let date = field("last-modified").unwrap_or("Thu, 01 Jan 1970 00:00:00 GMT");
-    text.replace("{tag}", tag).replace("{date}", date).into_bytes()
+    text.replace("{tag}", tag)
+        .replace("{date}", date)
+        .into_bytes()
 }
 
 /// What the whole run excuses.
@@ -236,7 +244,10 @@ impl Plan {
                     self.check_answer(exchange, &response, &bytes, sim, &truth);
                     told_close = response.says_close();
                     assert!(told_close || !exchange.ends, "the connection must end");
-                    assert!(told_close <= (exchange.ends || excuses.drained), "a needless close");
+                    assert!(
+                        told_close <= (exchange.ends || excuses.drained),
+                        "a needless close"
+                    );
                     truth.tag_before = response.field("etag").map(str::to_owned);
                     offset = response.content.end;
                     answered += 1;
@@ -259,7 +270,10 @@ impl Plan {
             || excuses.drained
             || truth.may_fail
             || (excuses.shed && bytes.is_empty())
-            || self.exchanges.get(answered).is_some_and(|next| next.expected.may_be_cut_off());
+            || self
+                .exchanges
+                .get(answered)
+                .is_some_and(|next| next.expected.may_be_cut_off());
         assert!(
             all || excused,
             "{answered} of {} answers, end {:?}",
@@ -280,10 +294,15 @@ impl Plan {
     ) {
         let date = response.field("date").expect("RFC 9110 §6.6.1");
         let date = httpdate::parse_http_date(date).expect("an IMF-fixdate");
-        let unix = date.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let unix = date
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         let latest = 2_000_000_000 + sim.elapsed().as_secs();
         assert!((2_000_000_000..=latest).contains(&unix), "Date is {unix}");
-        exchange.expected.check(response, bytes, exchange.head_only, truth);
+        exchange
+            .expected
+            .check(response, bytes, exchange.head_only, truth);
     }
 
     /// A client that was left alone and got all that it asked for sees an orderly end.
@@ -291,7 +310,11 @@ impl Plan {
         let waits_for_end = self.exchanges.last().is_some_and(|last| last.ends)
             || matches!(self.manner, Manner::HalfClosing | Manner::Silent);
         if all && !excused && waits_for_end {
-            assert_eq!(client.end(), Some(ClientEnd::Eof), "the end was not orderly");
+            assert_eq!(
+                client.end(),
+                Some(ClientEnd::Eof),
+                "the end was not orderly"
+            );
         }
     }
 

@@ -63,7 +63,13 @@ pub struct Truth<'a> {
     pub tag_before: Option<String>,
 }
 
-const SMALL: &[&str] = &["a.css", "page.html", "index.html", "changes.txt", "empty.txt"];
+const SMALL: &[&str] = &[
+    "a.css",
+    "page.html",
+    "index.html",
+    "changes.txt",
+    "empty.txt",
+];
 const ANY: &[&str] = &[
     "a.css",
     "page.html",
@@ -81,8 +87,12 @@ const ANY: &[&str] = &[
 /// The target under which a file is asked for; the root's index has two.
 fn target_of(random: &mut Random, path: &str) -> String {
     match path {
-        "a.css" => random.pick(&["/a.css", "/%61.css", "/dir/../a.css", "//a.css?x=1"]).into(),
-        "index.html" => random.pick(&["/", "/index.html", "/?q", "http://sim.test/"]).into(),
+        "a.css" => random
+            .pick(&["/a.css", "/%61.css", "/dir/../a.css", "//a.css?x=1"])
+            .into(),
+        "index.html" => random
+            .pick(&["/", "/index.html", "/?q", "http://sim.test/"])
+            .into(),
         "dir/index.html" => random.pick(&["/dir/", "/dir/index.html", "/dir/."]).into(),
         path => format!("/{path}"),
     }
@@ -117,7 +127,10 @@ impl Exchange {
     /// GET of a file that is likely to be sent from its descriptor.
     pub fn big(random: &mut Random) -> Exchange {
         let path = random.pick(&["big.bin", "changes.bin", "large.bin", "shrinks.bin"]);
-        Exchange::fixed(request("GET", &format!("/{path}"), ""), Expected::Whole(path))
+        Exchange::fixed(
+            request("GET", &format!("/{path}"), ""),
+            Expected::Whole(path),
+        )
     }
 
     /// Any request after which the connection goes on.
@@ -236,7 +249,11 @@ impl Exchange {
             2 => (request("BREW", "/pot", ""), Expected::Error(&[501])),
             3 => (request("DELETE", "/a.css", ""), Expected::Error(&[405])),
             4 => {
-                let head = request("POST", "/a.css", &format!("Content-Length: {}\r\n", body.len()));
+                let head = request(
+                    "POST",
+                    "/a.css",
+                    &format!("Content-Length: {}\r\n", body.len()),
+                );
                 (head + body, Expected::Error(&[405]))
             }
             _ => {
@@ -276,7 +293,10 @@ impl Expected {
     /// Checks a whole response. `bytes` are all that the connection has received.
     pub fn check(&self, response: &Response, bytes: &[u8], head_only: bool, truth: &Truth<'_>) {
         let content = &bytes[response.content.clone()];
-        assert!(!content.windows(SECRET.len()).any(|window| window == SECRET), "a secret");
+        assert!(
+            !content.windows(SECRET.len()).any(|window| window == SECRET),
+            "a secret"
+        );
         let reads_file = !matches!(self, Expected::Options);
         if truth.may_fail && reads_file && matches!(response.status, 500 | 503) {
             return;
@@ -295,7 +315,11 @@ impl Expected {
             }
             Expected::Options => {
                 assert_eq!(response.status, 204);
-                assert!(response.field("allow").is_some_and(|allow| allow.contains("GET")));
+                assert!(
+                    response
+                        .field("allow")
+                        .is_some_and(|allow| allow.contains("GET"))
+                );
             }
             Expected::Whole(path) => check_whole(path, response, content, head_only, truth),
             Expected::Part(path, part) => check_part(path, *part, response, content, truth),
@@ -319,7 +343,8 @@ impl Expected {
         };
         let site = truth.site.borrow();
         let mut allowed = site.allowed(path, truth.since, truth.lag).flatten();
-        let right = allowed.any(|whole| whole.get(from..).is_some_and(|it| it.starts_with(content)));
+        let right =
+            allowed.any(|whole| whole.get(from..).is_some_and(|it| it.starts_with(content)));
         assert!(right, "the beginning of /{path} is not what the file holds");
     }
 
@@ -336,7 +361,9 @@ impl Expected {
 /// True when the file may be missing by now, and 404 says so.
 fn is_rightly_missing(path: &str, response: &Response, truth: &Truth<'_>) -> bool {
     let site = truth.site.borrow();
-    let may_be_missing = site.allowed(path, truth.since, truth.lag).any(|state| state.is_none());
+    let may_be_missing = site
+        .allowed(path, truth.since, truth.lag)
+        .any(|state| state.is_none());
     response.status == 404 && may_be_missing
 }
 
@@ -351,7 +378,11 @@ fn check_whole(
         return;
     }
     assert_eq!(response.status, 200, "/{path}");
-    let length: usize = response.field("content-length").expect("it has").parse().unwrap();
+    let length: usize = response
+        .field("content-length")
+        .expect("it has")
+        .parse()
+        .unwrap();
     let right = {
         let site = truth.site.borrow();
         let mut allowed = site.allowed(path, truth.since, truth.lag).flatten();
@@ -400,7 +431,9 @@ fn check_part(path: &str, part: Part, response: &Response, content: &[u8], truth
 
 /// First byte, byte after the last, and length of the whole.
 fn content_range(response: &Response) -> (usize, usize, usize) {
-    let value = response.field("content-range").expect("206 has a Content-Range");
+    let value = response
+        .field("content-range")
+        .expect("206 has a Content-Range");
     let numbers = value.strip_prefix("bytes ").expect("of bytes");
     let (range, len) = numbers.split_once('/').expect("with the length");
     let (first, last) = range.split_once('-').expect("two positions");
@@ -409,10 +442,16 @@ fn content_range(response: &Response) -> (usize, usize, usize) {
 }
 
 fn check_unchanged(path: &str, response: &Response, truth: &Truth<'_>) {
-    let tag = truth.tag_before.as_deref().expect("the answer before had one");
+    let tag = truth
+        .tag_before
+        .as_deref()
+        .expect("the answer before had one");
     assert_eq!(response.field("etag"), Some(tag));
     let site = truth.site.borrow();
     let meant = site.content_of_tag(path, tag).expect("it was seen before");
     let mut allowed = site.allowed(path, truth.since, truth.lag).flatten();
-    assert!(allowed.any(|content| content == meant), "/{path} has changed since");
+    assert!(
+        allowed.any(|content| content == meant),
+        "/{path} has changed since"
+    );
 }

@@ -43,7 +43,11 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn number_from(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is not a number: {value}")),
+    )
 }
 
 #[test]
@@ -63,8 +67,15 @@ fn a_worker_keeps_its_promises_in_every_world() {
         answers += run.answers;
     }
     println!("{seeds} runs, {answers} answers, {coverage:?}");
-    assert!(answers > 20 * seeds, "only {answers} answers in {seeds} runs");
-    assert_eq!(coverage.missing(), [], "faults that no worker has met: {coverage:?}");
+    assert!(
+        answers > 20 * seeds,
+        "only {answers} answers in {seeds} runs"
+    );
+    assert_eq!(
+        coverage.missing(),
+        [],
+        "faults that no worker has met: {coverage:?}"
+    );
 }
 
 #[test]
@@ -101,7 +112,10 @@ struct Replay(u64);
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("again: DOWNPOUR_SIM_SEED={} cargo test --test simulation", self.0);
+            eprintln!(
+                "again: DOWNPOUR_SIM_SEED={} cargo test --test simulation",
+                self.0
+            );
         }
     }
 }
@@ -178,7 +192,11 @@ impl Drop for Explain<'_> {
             let received = self.1.received();
             let end = &received[received.len().saturating_sub(600)..];
             eprintln!("client {number}, {plan}");
-            eprintln!("{} bytes received, the last: {}", received.len(), end.escape_ascii());
+            eprintln!(
+                "{} bytes received, the last: {}",
+                received.len(),
+                end.escape_ascii()
+            );
         }
     }
 }
@@ -208,7 +226,9 @@ fn make_worker(
     let services = Services::new(files, settings, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
-    worker.connections_mut().listen(listener.into(), ConnectionCount::new(1000));
+    worker
+        .connections_mut()
+        .listen(listener.into(), ConnectionCount::new(1000));
     worker
 }
 
@@ -235,7 +255,10 @@ fn plan_changes(sim: &Sim, random: &mut Random, site: &Rc<RefCell<Site>>) {
     for _ in 0..random.below(6) {
         let site = Rc::clone(site);
         let len = random.any_size(14) as usize;
-        let (small, big) = (site::content(random, len), site::content(random, 500_000 + len));
+        let (small, big) = (
+            site::content(random, len),
+            site::content(random, 500_000 + len),
+        );
         let what = random.below(5);
         sim.after(Duration::from_micros(random.any_size(23)), move |sim| {
             let (mut site, now) = (site.borrow_mut(), sim.elapsed());
@@ -251,7 +274,11 @@ fn plan_changes(sim: &Sim, random: &mut Random, site: &Rc<RefCell<Site>>) {
 
 fn random_end(random: &mut Random) -> Message {
     let grace = Duration::from_millis(random.any_size(14));
-    if random.chance(0.2) { Message::Stop } else { Message::Drain { grace } }
+    if random.chance(0.2) {
+        Message::Stop
+    } else {
+        Message::Drain { grace }
+    }
 }
 
 /// Turns the worker until all clients are done, then until it has ended.
@@ -266,7 +293,9 @@ fn serve(worker: &mut Worker<SimEngine>, mailbox: &Mailbox, sim: &Sim, clients: 
     loop {
         if !told && all_done() && worker.connections_mut().is_empty() {
             told = true;
-            mailbox.send(Message::Drain { grace: Duration::from_secs(5) });
+            mailbox.send(Message::Drain {
+                grace: Duration::from_secs(5),
+            });
         }
         match worker.turn() {
             Ok(Turn::Goes) => {}
@@ -285,7 +314,15 @@ fn serve(worker: &mut Worker<SimEngine>, mailbox: &Mailbox, sim: &Sim, clients: 
 fn check_store(store: Arc<Store>) {
     let store = Arc::into_inner(store).expect("the worker and its tasks have let go of it");
     if store.is_empty() {
-        assert_eq!(store.live_bytes(), 0, "bodies that nobody holds are paid for");
-        assert_eq!(store.live_descriptors(), 0, "descriptors that nobody holds are paid for");
+        assert_eq!(
+            store.live_bytes(),
+            0,
+            "bodies that nobody holds are paid for"
+        );
+        assert_eq!(
+            store.live_descriptors(),
+            0,
+            "descriptors that nobody holds are paid for"
+        );
     }
 }

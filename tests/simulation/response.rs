@@ -61,7 +61,11 @@ pub fn parse(bytes: &[u8], start: usize, head_only: bool) -> Parsed {
         content: content_start..content_start,
         content_len: 0,
     };
-    assert_eq!(response.field("transfer-encoding"), None, "files have lengths");
+    assert_eq!(
+        response.field("transfer-encoding"),
+        None,
+        "files have lengths"
+    );
     let length = response.field("content-length");
     let bodyless = matches!(status, 100..200 | 204 | 304);
     if bodyless {
@@ -91,11 +95,18 @@ fn parse_status_line(line: &str) -> u16 {
 }
 
 fn parse_field_line(line: &str) -> (String, String) {
-    let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no field: {line:?}"));
-    let token = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let (name, value) = line
+        .split_once(": ")
+        .unwrap_or_else(|| panic!("no field: {line:?}"));
+    let token = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     assert!(token && !name.is_empty(), "no field name: {line:?}");
     assert_eq!(value.trim(), value, "{line:?}");
-    assert!(value.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{line:?}");
+    assert!(
+        value.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+        "{line:?}"
+    );
     (name.to_ascii_lowercase(), value.to_owned())
 }
 

@@ -88,7 +88,10 @@ impl Site {
 
     /// Cuts the file of `path`, the very inode, to `len` bytes.
     pub fn truncate(&mut self, path: &'static str, len: usize, now: Duration) {
-        let file = File::options().write(true).open(self.root().join(path)).unwrap();
+        let file = File::options()
+            .write(true)
+            .open(self.root().join(path))
+            .unwrap();
         file.set_len(len as u64).unwrap();
         self.changes += 1;
         file.set_times(self.times()).unwrap();
@@ -112,7 +115,10 @@ impl Site {
 
     /// Checks that `tag` of `path` has always stood for this content.
     pub fn check_tag(&mut self, path: &str, tag: &str, content: &[u8]) {
-        assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag} is not strong");
+        assert!(
+            tag.starts_with('"') && tag.ends_with('"'),
+            "{tag} is not strong"
+        );
         let key = (path.to_owned(), tag.to_owned());
         let known = self.tags.entry(key).or_insert_with(|| content.to_vec());
         assert!(known == content, "{tag} of {path} stands for two contents");
@@ -125,7 +131,9 @@ impl Site {
     }
 
     fn latest(&self, path: &str) -> Option<&[u8]> {
-        self.states[path].last().and_then(|state| state.content.as_deref())
+        self.states[path]
+            .last()
+            .and_then(|state| state.content.as_deref())
     }
 
     fn set(&mut self, path: &'static str, content: Option<Vec<u8>>, now: Duration) {
