@@ -7,6 +7,7 @@ pub mod cache;
 pub mod cold;
 pub mod config;
 pub mod conn;
+pub mod doctor;
 pub mod engine;
 pub mod exchange;
 pub mod handler;

@@ -63,7 +63,40 @@ pub const INDEX_SWEEP_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of the paths that a worker knows to lead nowhere. No flag: it only saves look-ups.
 pub const VERDICT_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Worker threads. Flag: `--workers`; more than this is a slip of the finger.
+pub const WORKERS_MAX: usize = 1024;
+/// Connections that wait to be accepted, for each listening socket. Flag: `--backlog`.
+pub const BACKLOG_DEFAULT: u32 = 4096;
+/// Descriptors held back from connections, for the process. No flag: `--max-connections` decides.
+pub const DESCRIPTORS_RESERVED: u64 = 32;
+/// Descriptors held back from connections, for each worker: its ring, waker, epoll, open files.
+pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
+/// With room for fewer connections than this, the server refuses to start.
+pub const CONNECTIONS_MIN: u64 = 8;
+/// Seconds between requests. Flag: `--keepalive-timeout`.
+pub const KEEPALIVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// Seconds for a whole request head. Flag: `--header-timeout`.
+pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// Seconds in which a peer takes no byte. Flag: `--send-timeout`.
+pub const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Seconds between the order to stop and the end. Flag: `--grace-period`.
+pub const GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(10);
+/// No deadline that a flag sets lies further away: beyond it lies a slip of the unit.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of all cached bodies of all workers. Flag: `--cache-size`.
+pub const CACHE_BYTES_DEFAULT: u64 = 256 << 20;
+/// Bytes of one cached file. Flag: `--cache-entry-max`.
+pub const CACHE_ENTRY_BYTES_DEFAULT: u64 = 256 << 10;
+/// Files of this size and more go out by `sendfile(2)`. Flag: `--sendfile-min`.
+pub const SENDFILE_BYTES_DEFAULT: u64 = 256 << 10;
+/// Log lines that wait for the writer; further ones are counted and dropped. No flag: a worker never
+/// waits for a terminal.
+pub const LOG_LINES_WAITING_MAX: usize = 1024;
+/// Bytes of one log line; the rest is cut. A peer's bytes may stand in it.
+pub const LOG_LINE_BYTES_MAX: usize = 4096;
+
 // Relations that the code relies on.
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);
 const _: () = assert!(COPY_BODY_BYTES_MAX < OUTPUT_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);
+const _: () = assert!(CACHE_ENTRY_BYTES_DEFAULT <= CACHE_BYTES_DEFAULT);

@@ -1,5 +1,8 @@
-//! Leaves that know nothing of HTTP, sockets or files: ids, slabs, timers, time, bounds.
+//! Leaves that know nothing of HTTP, sockets or files: ids, slabs, timers, time, bounds,
+//! processors.
 
+pub mod cpu;
+pub mod inherited;
 pub mod limits;
 pub mod slab;
 pub mod table;

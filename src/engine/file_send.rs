@@ -55,13 +55,15 @@ pub fn send_file_on_blocking(socket: impl AsFd, range: &FileRange) -> FileSent {
 fn send_slice(socket: BorrowedFd<'_>, range: &FileRange, len: u64) -> FileSent {
     let mut offset = range.offset;
     let len = usize::try_from(len).expect("a slice is at most FILE_SLICE_BYTES long");
-    match rustix::fs::sendfile(socket, &range.file, Some(&mut offset), len) {
-        Ok(0) => FileSent::Truncated,
-        Ok(sent) => FileSent::Sent(sent as u64),
-        Err(Errno::AGAIN) => FileSent::WouldBlock,
-        // Nothing was sent: as if the socket had been full for a moment.
-        Err(Errno::INTR) => FileSent::WouldBlock,
-        Err(errno) => FileSent::Failed(errno.into()),
+    loop {
+        return match rustix::fs::sendfile(socket, &range.file, Some(&mut offset), len) {
+            Ok(0) => FileSent::Truncated,
+            Ok(sent) => FileSent::Sent(sent as u64),
+            Err(Errno::AGAIN) => FileSent::WouldBlock,
+            // Nothing was sent yet.
+            Err(Errno::INTR) => continue,
+            Err(errno) => FileSent::Failed(errno.into()),
+        };
     }
 }
 

@@ -53,6 +53,19 @@ pub fn find(root: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
     Err(Errno::AGAIN)
 }
 
+/// [`find`] when all names of the path are in the kernel's cache, so that no disk is asked; `None`
+/// when they are not, or when the kernel (before 5.12) cannot tell.
+pub fn find_cached(root: impl AsFd, path: &CStr) -> Option<Result<OwnedFd, Errno>> {
+    if !openat2_works() {
+        return None;
+    }
+    let resolve = FIND_RESOLVE.union(ResolveFlags::CACHED);
+    match openat2(root, path_or_root(path), FIND_FLAGS, Mode::empty(), resolve) {
+        Err(Errno::AGAIN | Errno::INTR | Errno::INVAL) => None,
+        other => Some(other),
+    }
+}
+
 /// Opens what [`find`] found, by its descriptor: [`super::Operation::OpenFound`].
 ///
 /// Needs `/proc` for files. Where that is not mounted, directories can be opened all the same, and

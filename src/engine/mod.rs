@@ -16,11 +16,15 @@
 //! The connection layer keeps that order (`conn/close.rs`); an engine asserts it.
 
 pub mod batch;
+pub mod blocking;
 mod clock;
+pub mod epoll;
 mod errno;
 pub mod file_send;
 pub mod find;
+pub mod kind;
 pub mod operation;
+pub mod probe;
 pub mod progress;
 pub mod reserve;
 pub mod settings;
@@ -31,6 +35,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 pub use batch::SendBatch;
+pub use kind::{EngineChoice, EngineKind};
 pub use operation::{FileRange, FileStat, Operation, Outcome};
 pub use settings::EngineSettings;
 

@@ -6,8 +6,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
+
+use super::Errno;
 
 /// Connections that may die in the queue before [`Reserve::shed`] gives up on finding a live one.
 const ABORTED_MAX: u32 = 16;
@@ -52,7 +53,7 @@ fn accept_and_drop(listener: impl AsFd) -> bool {
                 drop(socket);
                 return true;
             }
-            Err(Errno::CONNABORTED | Errno::INTR) => {}
+            Err(errno) if Errno::from(errno).is_of_one_connection() => {}
             Err(_) => return false,
         }
     }

@@ -1,0 +1,452 @@
+//! The checked configuration: what flags, environment and machine agree on.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::quantity::Bytes;
+use super::{Listen, ServeArgs, StartError, cpus, root};
+use crate::base::limits;
+use crate::engine::{EngineChoice, EngineSettings};
+
+/// What the machine allows, as far as flags depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Processors that this process may run on, ascending.
+    pub cpus: Vec<usize>,
+    /// How many of them its control group pays for (rounded up), at least one.
+    pub cpus_paid: NonZeroUsize,
+    /// Descriptors that it may have open.
+    pub descriptors_max: u64,
+    /// `net.core.somaxconn`, where it can be read.
+    pub somaxconn: Option<u32>,
+}
+
+/// Everything that was asked for: right, complete and never changed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The directory to serve, absolute; `None` for the welcome site.
+    pub root: Option<PathBuf>,
+    /// Names that stand for their directory, in the order in which they are tried; each is one
+    /// plain path segment.
+    pub index: Vec<String>,
+    /// Where to listen; never empty, no place twice.
+    pub listen: Vec<Listen>,
+    /// Connections that may wait to be accepted, for each socket.
+    pub backlog: u32,
+    /// Threads that serve.
+    pub workers: NonZeroUsize,
+    /// Processors to pin them to, in turn; empty for none.
+    pub cpus: Vec<usize>,
+    /// Which engine they run on.
+    pub engine: EngineChoice,
+    /// How it is tuned.
+    pub engine_settings: EngineSettings,
+    /// What is held in memory.
+    pub cache: CacheConfig,
+    /// Files of so many bytes and more go out by `sendfile(2)` and are never cached.
+    pub sendfile_bytes_min: u64,
+    /// Bounds on what a peer may take.
+    pub limits: Limits,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+/// What is held in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Bytes of all bodies together; 0 for no cache.
+    pub bytes_max: u64,
+    /// Bytes of one file; at most `bytes_max`.
+    pub entry_bytes_max: u64,
+}
+
+/// Bounds on what a peer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of all workers together.
+    pub connections_max: usize,
+    /// Bytes of one request head.
+    pub head_bytes_max: usize,
+}
+
+/// Deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Between two requests.
+    pub keepalive: Duration,
+    /// For a whole request head.
+    pub header: Duration,
+    /// Without a byte taken by the peer.
+    pub send: Duration,
+    /// Between the order to stop and the end.
+    pub grace: Duration,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Least weight of a line.
+    pub level: log::LevelFilter,
+    /// Whether one line at start says what runs.
+    pub start_line: bool,
+}
+
+/// A configuration, and what its owner should hear about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The configuration.
+    pub config: Config,
+    /// Sentences for the log: where the machine gives less than was asked for.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Holds the arguments against each other and against the machine.
+    pub fn check(args: &ServeArgs, machine: &Machine) -> Result<Checked, StartError> {
+        let mut warnings = Vec::new();
+        let cpus = pinned(args, machine)?;
+        let workers = workers(args, &cpus, machine);
+        let listen = places(args)?;
+        let connections_max = connections(args, workers, listen.len(), machine, &mut warnings)?;
+        note_backlog(args, machine, &mut warnings);
+        let config = Config {
+            root: args.root.as_deref().map(root::check).transpose()?,
+            index: index(args)?,
+            listen,
+            backlog: args.backlog,
+            workers,
+            cpus,
+            engine: args.engine,
+            engine_settings: engine_settings(args),
+            cache: cache(args)?,
+            sendfile_bytes_min: args.sendfile_min,
+            limits: Limits {
+                connections_max,
+                head_bytes_max: args.max_head_bytes,
+            },
+            timeouts: Timeouts {
+                keepalive: args.keepalive_timeout,
+                header: args.header_timeout,
+                send: args.send_timeout,
+                grace: args.grace_period,
+            },
+            log: log_config(args),
+        };
+        Ok(Checked { config, warnings })
+    }
+
+    /// The processor of the worker with this index; `None` when workers are not pinned.
+    pub fn cpu_of(&self, worker: usize) -> Option<usize> {
+        self.cpus.get(worker.checked_rem(self.cpus.len())?).copied()
+    }
+
+    /// How many connections one worker may hold, so that all together keep to the maximum. Rounded
+    /// up: the kernel spreads connections unevenly, and a worker that refuses while another has room
+    /// helps nobody.
+    pub fn connections_max_of_worker(&self) -> usize {
+        self.limits.connections_max.div_ceil(self.workers.get())
+    }
+}
+
+/// The level and start line; `--quiet` wins over a talkative `--log-level`.
+pub fn log_config(args: &ServeArgs) -> LogConfig {
+    let quietest = if args.quiet {
+        log::LevelFilter::Warn
+    } else {
+        log::LevelFilter::Trace
+    };
+    LogConfig {
+        level: args.log_level.min(quietest),
+        start_line: !args.quiet,
+    }
+}
+
+fn pinned(args: &ServeArgs, machine: &Machine) -> Result<Vec<usize>, StartError> {
+    let Some(list) = &args.cpus else {
+        return Ok(Vec::new());
+    };
+    let foreign = list
+        .as_slice()
+        .iter()
+        .find(|cpu| !machine.cpus.contains(cpu));
+    match foreign {
+        None => Ok(list.as_slice().to_vec()),
+        Some(cpu) => Err(StartError::usage(
+            format!("--cpus names processor {cpu}, which this process may not use"),
+            format!("choose from {}", cpus::show(&machine.cpus)),
+        )),
+    }
+}
+
+fn workers(args: &ServeArgs, pinned: &[usize], machine: &Machine) -> NonZeroUsize {
+    let asked = args.workers.0.and_then(NonZeroUsize::new);
+    let by_cpus = NonZeroUsize::new(pinned.len());
+    let usable = NonZeroUsize::new(machine.cpus.len()).unwrap_or(NonZeroUsize::MIN);
+    let automatic = by_cpus.unwrap_or(usable.min(machine.cpus_paid));
+    let most = NonZeroUsize::new(limits::WORKERS_MAX).expect("the limit is not zero");
+    asked.unwrap_or(automatic).min(most)
+}
+
+fn places(args: &ServeArgs) -> Result<Vec<Listen>, StartError> {
+    let mut places = args.places()?;
+    if places.is_empty() {
+        places.push(Listen::Everywhere { port: 8080 });
+    }
+    for (position, place) in places.iter().enumerate() {
+        if places[..position]
+            .iter()
+            .any(|before| before.same_place(place))
+        {
+            return Err(StartError::usage(
+                format!("{place} is to be listened at twice"),
+                "say it once; --port N means --listen [::]:N",
+            ));
+        }
+    }
+    Ok(places)
+}
+
+fn connections(
+    args: &ServeArgs,
+    workers: NonZeroUsize,
+    places: usize,
+    machine: &Machine,
+    warnings: &mut Vec<String>,
+) -> Result<usize, StartError> {
+    let for_each_worker = limits::DESCRIPTORS_RESERVED_PER_WORKER + places as u64;
+    let reserved = limits::DESCRIPTORS_RESERVED + workers.get() as u64 * for_each_worker;
+    let room = machine.descriptors_max.saturating_sub(reserved);
+    if room < limits::CONNECTIONS_MIN {
+        let needed = reserved + limits::CONNECTIONS_MIN;
+        return Err(StartError::machine(
+            format!(
+                "the limit of open files ({}) leaves no connections",
+                machine.descriptors_max
+            ),
+            format!("raise it to {needed} or more, as with ulimit -n 65536, or use fewer workers"),
+        ));
+    }
+    let asked = args.max_connections.0.unwrap_or(room);
+    if asked > room {
+        warnings.push(format!(
+            "--max-connections {asked} is lowered to {room} by the limit of open files ({}); \
+             raise that with ulimit -n {} or LimitNOFILE=",
+            machine.descriptors_max,
+            asked + reserved,
+        ));
+    }
+    Ok(usize::try_from(asked.min(room)).unwrap_or(usize::MAX))
+}
+
+fn note_backlog(args: &ServeArgs, machine: &Machine, warnings: &mut Vec<String>) {
+    if let Some(somaxconn) = machine.somaxconn
+        && args.backlog > somaxconn
+    {
+        warnings.push(format!(
+            "--backlog {} is cut to {somaxconn} by the kernel; \
+             raise that with sysctl -w net.core.somaxconn={}",
+            args.backlog, args.backlog,
+        ));
+    }
+}
+
+fn index(args: &ServeArgs) -> Result<Vec<String>, StartError> {
+    for name in &args.index {
+        let plain = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
+        if !plain {
+            return Err(StartError::usage(
+                format!("--index does not take {name:?}"),
+                "it is the name of a file without a path, as in index.html",
+            ));
+        }
+    }
+    Ok(args.index.clone())
+}
+
+fn engine_settings(args: &ServeArgs) -> EngineSettings {
+    EngineSettings {
+        ring_entries: args.ring_entries,
+        recv_buffers: args.recv_buffers,
+        recv_buffer_bytes: args.recv_buffer_bytes,
+        zero_copy_min: args.zero_copy_min.0,
+        busy_poll: args.busy_poll.0,
+        sqpoll: args.sqpoll.0,
+        ..EngineSettings::default()
+    }
+}
+
+fn cache(args: &ServeArgs) -> Result<CacheConfig, StartError> {
+    let bytes_max = args.cache_size;
+    let entry_bytes_max = match args.cache_entry_max {
+        None => limits::CACHE_ENTRY_BYTES_DEFAULT.min(bytes_max),
+        Some(entry) if entry <= bytes_max => entry,
+        Some(_) if bytes_max == 0 => 0,
+        Some(entry) => {
+            return Err(StartError::usage(
+                format!(
+                    "--cache-entry-max {} is larger than --cache-size {}",
+                    Bytes(entry),
+                    Bytes(bytes_max)
+                ),
+                "no such file would ever fit; lower the one or raise the other",
+            ));
+        }
+    };
+    Ok(CacheConfig {
+        bytes_max,
+        entry_bytes_max,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::args::{Command, read};
+
+    fn machine() -> Machine {
+        Machine {
+            cpus: vec![0, 1, 2, 3],
+            cpus_paid: NonZeroUsize::new(3).unwrap(),
+            descriptors_max: 20_000,
+            somaxconn: Some(4096),
+        }
+    }
+
+    fn check_on(machine: &Machine, words: &[&str]) -> Result<Checked, StartError> {
+        let line = ["downpour", "serve"].iter().chain(words);
+        match read(line.map(std::ffi::OsString::from)) {
+            Ok(Command::Serve(args)) => Config::check(&args, machine),
+            other => panic!("{words:?} gave {other:?}"),
+        }
+    }
+
+    fn check(words: &[&str]) -> Result<Checked, StartError> {
+        check_on(&machine(), words)
+    }
+
+    #[test]
+    fn without_flags_the_machine_decides() {
+        let Checked { config, warnings } = check(&[]).unwrap();
+        assert_eq!(warnings, [""; 0]);
+        assert_eq!(config.listen, [Listen::Everywhere { port: 8080 }]);
+        assert_eq!(config.workers.get(), 3, "what the control group pays for");
+        assert_eq!(config.cpu_of(0), None);
+        assert_eq!(config.limits.connections_max, 20_000 - 32 - 3 * 9);
+        assert_eq!(config.root, None);
+        assert_eq!(config.index, ["index.html"]);
+        assert_eq!(config.engine_settings, EngineSettings::default());
+        assert!(config.log.start_line);
+    }
+
+    #[test]
+    fn pinned_workers_take_turns_on_their_processors() {
+        let config = check(&["--cpus", "2-3", "--workers", "3"]).unwrap().config;
+        assert_eq!(config.workers.get(), 3);
+        let turns: Vec<_> = (0..3).map(|worker| config.cpu_of(worker)).collect();
+        assert_eq!(turns, [Some(2), Some(3), Some(2)]);
+        assert_eq!(check(&["--cpus", "2-3"]).unwrap().config.workers.get(), 2);
+        let error = check(&["--cpus", "2-4"]).unwrap_err();
+        assert_eq!(error.exit_code, 2);
+        assert!(error.to_string().contains("processor 4"), "{error}");
+        assert!(error.to_string().contains("0-3"), "{error}");
+    }
+
+    #[test]
+    fn the_limit_of_open_files_bounds_connections() {
+        let checked = check(&["--workers", "1", "--max-connections", "50000"]).unwrap();
+        assert_eq!(checked.config.limits.connections_max, 20_000 - 32 - 9);
+        assert!(
+            checked.warnings[0].contains("ulimit -n 50041"),
+            "{:?}",
+            checked.warnings
+        );
+        let modest = check(&["--max-connections", "7"]).unwrap();
+        assert_eq!(modest.config.limits.connections_max, 7);
+        assert_eq!(modest.config.connections_max_of_worker(), 3);
+        assert!(modest.warnings.is_empty());
+        let tiny = Machine {
+            descriptors_max: 48,
+            ..machine()
+        };
+        let error = check_on(&tiny, &["--workers", "1"]).unwrap_err();
+        assert_eq!(error.exit_code, 1);
+        assert!(error.to_string().contains("ulimit -n"), "{error}");
+        let least = Machine {
+            descriptors_max: 49,
+            ..machine()
+        };
+        let checked = check_on(&least, &["--workers", "1"]).unwrap();
+        assert_eq!(
+            checked.config.limits.connections_max as u64,
+            limits::CONNECTIONS_MIN
+        );
+    }
+
+    #[test]
+    fn a_place_is_listened_at_once() {
+        let error = check(&["-p", "8080", "--listen", "[::]:8080"]).unwrap_err();
+        assert!(error.to_string().contains("twice"), "{error}");
+        assert!(check(&["-p", "0", "-p", "0"]).is_ok(), "two free ports");
+        assert_eq!(
+            check(&["-p", "0", "-p", "1"]).unwrap().config.listen.len(),
+            2
+        );
+    }
+
+    #[test]
+    fn the_kernels_cap_on_the_backlog_is_told() {
+        let checked = check(&["--backlog", "5000"]).unwrap();
+        assert!(
+            checked.warnings[0].contains("somaxconn=5000"),
+            "{:?}",
+            checked.warnings
+        );
+        assert_eq!(checked.config.backlog, 5000);
+    }
+
+    #[test]
+    fn an_entry_that_never_fits_is_refused() {
+        let error = check(&["--cache-size", "1M", "--cache-entry-max", "2M"]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("2M is larger than --cache-size 1M"),
+            "{error}"
+        );
+        let small = check(&["--cache-size", "64K"]).unwrap().config.cache;
+        assert_eq!(small.entry_bytes_max, 64 << 10, "the default gives way");
+        let off = check(&["--cache-size", "0", "--cache-entry-max", "1M"]).unwrap();
+        assert_eq!(off.config.cache.entry_bytes_max, 0);
+    }
+
+    #[test]
+    fn an_index_is_a_plain_name() {
+        let config = check(&["--index", "a.html", "--index", "b.htm"])
+            .unwrap()
+            .config;
+        assert_eq!(config.index, ["a.html", "b.htm"]);
+        for name in ["", ".", "..", "a/b", "/a"] {
+            assert_eq!(
+                check(&["--index", name]).unwrap_err().exit_code,
+                2,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn quiet_lowers_the_level_and_never_raises_it() {
+        let level = |words: &[&str]| check(words).unwrap().config.log;
+        assert_eq!(level(&["--quiet"]).level, log::LevelFilter::Warn);
+        assert!(!level(&["--quiet"]).start_line);
+        let silent = level(&["--quiet", "--log-level", "error"]);
+        assert_eq!(silent.level, log::LevelFilter::Error);
+        assert_eq!(
+            level(&["--log-level", "debug"]).level,
+            log::LevelFilter::Debug
+        );
+    }
+}

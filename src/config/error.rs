@@ -1,0 +1,50 @@
+//! Why the server did not start, in one sentence that says what to do about it.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// A start that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartError {
+    /// What is the matter; no capital, no full stop.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// 2 for a wrong command line, 1 for everything else.
+    pub exit_code: u8,
+}
+
+impl StartError {
+    /// The command line (or the environment that stands in for it) is wrong.
+    pub fn usage(what: impl Into<String>, remedy: impl Into<String>) -> StartError {
+        StartError {
+            what: what.into(),
+            remedy: remedy.into(),
+            exit_code: 2,
+        }
+    }
+
+    /// The command line is fine, the machine is not.
+    pub fn machine(what: impl Into<String>, remedy: impl Into<String>) -> StartError {
+        StartError {
+            exit_code: 1,
+            ..StartError::usage(what, remedy)
+        }
+    }
+
+    /// The status for the shell.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit_code)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.remedy.is_empty() {
+            return out.write_str(&self.what);
+        }
+        write!(out, "{}; {}", self.what, self.remedy)
+    }
+}
+
+impl std::error::Error for StartError {}

@@ -1,0 +1,262 @@
+//! From answers to the socket: one send in flight on a connection, files slice by slice.
+
+use bytes::Bytes;
+
+use crate::base::limits::{FILE_SLICE_BYTES, OUTPUT_BYTES_MAX, SENDS_PER_FLUSH};
+use crate::engine::{Engine, Errno, FileRange, FileSent, SendBatch, SocketId};
+
+use super::Connections;
+use super::connection::{Item, Life, Output, Reading, Sending, Waits};
+use super::services::{Event, Outbox};
+
+/// Answers of pipelined requests that may stand in the queue (each file holds a descriptor).
+const ITEMS_MAX: usize = 64;
+
+impl Output {
+    /// The batch that answers are written into now.
+    #[inline]
+    pub(super) fn filling_or(
+        &mut self,
+        spare: impl FnOnce() -> Box<SendBatch>,
+    ) -> &mut Box<SendBatch> {
+        self.filling.get_or_insert_with(spare)
+    }
+
+    /// A file follows what was written so far.
+    pub(super) fn push_file(&mut self, file: FileRange) {
+        self.queue.extend(self.filling.take().map(Item::Batch));
+        self.queue.push_back(Item::File(file));
+    }
+
+    /// True when no further request should be answered before something has left.
+    pub(super) fn is_full(&self) -> bool {
+        self.queued_bytes >= OUTPUT_BYTES_MAX || self.queue.len() >= ITEMS_MAX
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self
+            .queue
+            .pop_front()
+            .or_else(|| self.filling.take().map(Item::Batch));
+        if let Some(Item::Batch(batch)) = &item {
+            self.queued_bytes -= batch.len();
+        }
+        item
+    }
+
+    fn push_front(&mut self, item: Item) {
+        if let Item::Batch(batch) = &item {
+            self.queued_bytes += batch.len();
+        }
+        self.queue.push_front(item);
+    }
+}
+
+impl<E: Engine> Connections<E> {
+    /// The connection has output, or ends once it has none.
+    pub(super) fn mark_dirty(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(socket);
+        }
+    }
+
+    /// Starts a send on every connection that has output and none in flight.
+    pub(super) fn flush_dirty(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for (count, socket) in dirty.drain(..).enumerate() {
+            if count % SENDS_PER_FLUSH == SENDS_PER_FLUSH - 1 {
+                self.engine.flush(); // What was written lately is still in the cache.
+            }
+            if let Some(connection) = self.table.get_mut(socket.0) {
+                connection.dirty = false;
+                self.flush(socket);
+            }
+        }
+        // A file's next slice comes a turn later, so that no connection holds up the others.
+        if self.dirty.is_empty() {
+            self.dirty = dirty;
+        }
+    }
+
+    fn flush(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if connection.sending != Sending::Idle || connection.life != Life::Open {
+            return;
+        }
+        match connection.output.pop() {
+            None => self.on_output_drained(socket),
+            Some(Item::Batch(batch)) => {
+                connection.sending = Sending::Batch;
+                let more = matches!(connection.output.queue.front(), Some(Item::File(_)));
+                self.engine.send(socket, batch, more);
+                self.set_wait(socket, Waits::ForRoom);
+            }
+            Some(Item::File(range)) => self.send_slice(socket, range),
+        }
+    }
+
+    fn send_slice(&mut self, socket: SocketId, mut range: FileRange) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        let slice_len = range.len.min(FILE_SLICE_BYTES as u64);
+        match self.engine.send_file(socket, &range) {
+            FileSent::Sent(sent) if sent == range.len => self.mark_dirty(socket),
+            FileSent::Sent(sent) => {
+                range.offset += sent;
+                range.len -= sent;
+                connection.output.push_front(Item::File(range));
+                if sent == slice_len {
+                    self.mark_dirty(socket);
+                } else {
+                    self.wait_for_room(socket);
+                }
+            }
+            FileSent::WouldBlock => {
+                connection.output.push_front(Item::File(range));
+                self.wait_for_room(socket);
+            }
+            FileSent::Cold => {
+                let slice = FileRange {
+                    len: slice_len,
+                    ..range.clone()
+                };
+                connection.output.push_front(Item::File(range));
+                self.read_cold_slice(socket, slice);
+            }
+            // The length was promised: only ending the connection tells that it is not kept.
+            FileSent::Truncated | FileSent::Failed(_) => self.terminate(socket),
+        }
+    }
+
+    fn wait_for_room(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        connection.sending = Sending::Room;
+        self.engine.poll_writable(socket);
+        self.set_wait(socket, Waits::ForRoom);
+    }
+
+    pub(super) fn on_writable(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        connection.sending = Sending::Idle;
+        if connection.life == Life::Terminating {
+            self.join(socket);
+        } else {
+            self.mark_dirty(socket);
+        }
+    }
+
+    /// Lets a slice that is not in memory be read off the worker; it is then sent as bytes.
+    fn read_cold_slice(&mut self, socket: SocketId, slice: FileRange) {
+        let io = self.services.io.clone();
+        let outbox = Outbox::clone(&self.services.outbox);
+        let task = self.services.executor.spawn(async move {
+            let buf = Vec::with_capacity(slice.len as usize);
+            let (slice, result) = io.read(&slice.file, slice.offset, buf).await;
+            outbox.borrow_mut().push(Event::Slice {
+                socket,
+                slice,
+                result,
+            });
+        });
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        connection.sending = Sending::ColdSlice(task);
+        self.set_wait(socket, Waits::ForAnswer);
+    }
+
+    pub(super) fn on_slice(
+        &mut self,
+        socket: SocketId,
+        slice: Vec<u8>,
+        result: Result<usize, Errno>,
+    ) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if !matches!(connection.sending, Sending::ColdSlice(_)) {
+            return; // Cancelled after it had ended.
+        }
+        connection.sending = Sending::Idle;
+        let (Ok(read @ 1..), Some(Item::File(mut range))) = (result, connection.output.pop())
+        else {
+            self.terminate(socket); // Truncated or unreadable.
+            return;
+        };
+        range.offset += read as u64;
+        range.len -= read as u64;
+        if range.len > 0 {
+            connection.output.push_front(Item::File(range));
+        }
+        let mut batch = self.services.take_batch();
+        batch.push_shared(Bytes::from(slice));
+        let connection = self
+            .table
+            .get_mut(socket.0)
+            .expect("it was there a moment ago");
+        connection.output.push_front(Item::Batch(batch));
+        self.mark_dirty(socket);
+    }
+
+    pub(super) fn on_sent(
+        &mut self,
+        socket: SocketId,
+        batch: Box<SendBatch>,
+        result: Result<(), Errno>,
+    ) {
+        self.services.give_batch(batch);
+        let connection = self
+            .table
+            .get_mut(socket.0)
+            .expect("a connection outlives its send in flight");
+        assert!(connection.sending == Sending::Batch, "one send in flight");
+        connection.sending = Sending::Idle;
+        if connection.life == Life::Terminating {
+            self.join(socket);
+        } else if result.is_err() {
+            self.terminate(socket); // Nobody is left to read the rest.
+        } else if connection.output.is_empty() {
+            self.on_output_drained(socket);
+        } else {
+            self.mark_dirty(socket);
+        }
+    }
+
+    /// All that was answered is with the kernel.
+    fn on_output_drained(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if connection.close_after_output {
+            self.finish(socket);
+            return;
+        }
+        if !connection.input.is_empty() && matches!(connection.reading, Reading::Head) {
+            // Requests that waited for room in the output.
+            self.resume_input(socket);
+        }
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if !connection.output.is_empty() {
+            return; // `resume_input` has marked it.
+        }
+        if connection.peer_done && !matches!(connection.reading, Reading::Waiting(_)) {
+            self.terminate(socket);
+            return;
+        }
+        self.settle_wait(socket);
+        self.receive_if_wanted(socket);
+    }
+}

@@ -1,0 +1,163 @@
+//! Bytes from a peer: parsed where they lie; only what cannot be parsed yet is kept.
+
+use crate::base::limits::DRAIN_BYTES_MAX;
+use crate::engine::{Engine, ReceiveEnd, Received, SocketId};
+
+use super::Connections;
+use super::connection::{Connection, Life, Reading, Sending};
+use super::request::consume;
+use super::services::Services;
+
+/// Bytes that a peer may send after our last answer before we stop listening to it.
+const LINGER_BYTES_MAX: u64 = 16 * DRAIN_BYTES_MAX;
+
+impl<E: Engine> Connections<E> {
+    pub(super) fn on_received(&mut self, socket: SocketId, received: Received) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            self.engine.recycle(received);
+            return;
+        };
+        let bytes = self.engine.bytes(&received);
+        match connection.life {
+            Life::Open if connection.input.is_empty() => {
+                let used = consume(socket, connection, &mut self.services, bytes);
+                connection.input.extend_from_slice(&bytes[used..]);
+            }
+            Life::Open => {
+                let is_worth_parsing = connection.is_worth_parsing(bytes, &self.services);
+                connection.input.extend_from_slice(bytes);
+                if is_worth_parsing {
+                    consume_input(socket, connection, &mut self.services);
+                }
+            }
+            Life::Lingering => connection.drained_bytes += bytes.len() as u64,
+            Life::Terminating => {}
+        }
+        self.engine.recycle(received);
+        self.after_input(socket);
+    }
+
+    /// Requests that waited in the connection's own buffer go on.
+    pub(super) fn resume_input(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        consume_input(socket, connection, &mut self.services);
+        self.after_input(socket);
+    }
+
+    fn after_input(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        match connection.life {
+            Life::Open => {}
+            Life::Lingering => {
+                if connection.drained_bytes > LINGER_BYTES_MAX {
+                    self.terminate(socket);
+                }
+                return;
+            }
+            Life::Terminating => return,
+        }
+        if connection.receiving && !connection.wants_input(&self.services) {
+            self.engine.stop_receiving(socket);
+        }
+        if !connection.output.is_empty() || connection.close_after_output {
+            self.mark_dirty(socket);
+        } else if connection.sending == Sending::Idle {
+            self.settle_wait(socket);
+        }
+    }
+
+    pub(super) fn on_receive_ended(&mut self, socket: SocketId, end: ReceiveEnd) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        connection.receiving = false;
+        if connection.life == Life::Terminating {
+            return;
+        }
+        match end {
+            ReceiveEnd::Eof => self.on_peer_done(socket),
+            ReceiveEnd::Starved => self.starved.push(socket),
+            ReceiveEnd::Stopped => self.receive_if_wanted(socket),
+            ReceiveEnd::Failed(_) => self.terminate(socket),
+        }
+    }
+
+    /// The peer will send no more. What it asked for is still answered.
+    fn on_peer_done(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        connection.peer_done = true;
+        let answering = matches!(connection.reading, Reading::Waiting(_))
+            || connection.sending != Sending::Idle
+            || !connection.output.is_empty();
+        if connection.life == Life::Lingering || !answering {
+            self.terminate(socket);
+        }
+    }
+
+    pub(super) fn receive(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        connection.receiving = true;
+        self.engine.receive(socket);
+    }
+
+    /// Arms the receive again unless it is armed or there is no use for more bytes now.
+    pub(super) fn receive_if_wanted(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get(socket.0) else {
+            return;
+        };
+        if !connection.receiving && connection.wants_input(&self.services) {
+            self.receive(socket);
+        }
+    }
+
+    /// All buffers of this turn were given back: who went without tries again.
+    pub(super) fn rearm_starved(&mut self) {
+        let mut starved = std::mem::take(&mut self.starved);
+        for socket in starved.drain(..) {
+            self.receive_if_wanted(socket);
+        }
+        self.starved = starved;
+    }
+}
+
+impl Connection {
+    /// False while bytes would only pile up behind an answer that is being made or sent.
+    fn wants_input(&self, services: &Services) -> bool {
+        match self.life {
+            Life::Open => !self.peer_done && self.input.len() < services.limits.head_bytes_max,
+            Life::Lingering => !self.peer_done,
+            Life::Terminating => false,
+        }
+    }
+
+    /// A head that comes byte by byte is looked at again only when a line has ended or it is too
+    /// long: a slow sender cannot make us parse the same bytes over and over.
+    fn is_worth_parsing(&self, new: &[u8], services: &Services) -> bool {
+        match self.reading {
+            Reading::Head => {
+                let len = self.input.len() + new.len();
+                memchr::memchr(b'\n', new).is_some() || len >= services.limits.head_bytes_max
+            }
+            Reading::Body(_) | Reading::Done => true,
+            Reading::Waiting(_) => false,
+        }
+    }
+}
+
+/// Parses what the connection has kept, and keeps the rest.
+fn consume_input(socket: SocketId, connection: &mut Connection, services: &mut Services) {
+    let mut input = std::mem::take(&mut connection.input);
+    let used = consume(socket, connection, services, &input);
+    if used < input.len() {
+        input.drain(..used);
+        connection.input = input;
+    }
+}

@@ -1,0 +1,301 @@
+//! One request after the other: parsed, answered, its body thrown away.
+
+use crate::base::limits::{COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX};
+use crate::cache::Refresh;
+use crate::engine::{Engine, SocketId};
+use crate::exchange::{Answer, AnswerHead, Body};
+use crate::handler::errors;
+use crate::handler::files::{Loaded, Served};
+use crate::http::{Fault, Method, OwnedRequestHead, RequestHead, Status, Version};
+use crate::proto::h1::{
+    self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
+};
+use crate::route::{Route, route};
+
+use super::Connections;
+use super::connection::{Connection, Reading, Waiting};
+use super::services::{Event, Outbox, Services};
+
+/// Answers what can be answered of `bytes`; returns how many of them are done with.
+pub(super) fn consume(
+    socket: SocketId,
+    connection: &mut Connection,
+    services: &mut Services,
+    bytes: &[u8],
+) -> usize {
+    let mut used = 0;
+    while used < bytes.len() {
+        let rest = &bytes[used..];
+        match &mut connection.reading {
+            Reading::Head if connection.output.is_full() => break,
+            Reading::Head => {
+                let mut storage = HeadStorage::new();
+                match parse_head(rest, &mut storage, &services.limits) {
+                    ParsedHead::Complete(head) => {
+                        used += head.len;
+                        on_request(socket, connection, services, &head);
+                    }
+                    ParsedHead::Partial => break,
+                    ParsedHead::Invalid(fault) => on_fault(connection, services, fault),
+                }
+            }
+            Reading::Body(reader) => match reader.handle_input(rest) {
+                Ok(step) => {
+                    used += step.consumed;
+                    connection.drained_bytes += step.consumed as u64;
+                    if step.ended {
+                        connection.reading = Reading::Head;
+                    } else if connection.drained_bytes > DRAIN_BYTES_MAX {
+                        stop_reading(connection);
+                    } else if step.consumed == 0 {
+                        break;
+                    }
+                }
+                // Its request was answered already; the next one cannot be found any more.
+                Err(_) => stop_reading(connection),
+            },
+            Reading::Waiting(_) => break,
+            Reading::Done => used = bytes.len(),
+        }
+    }
+    used
+}
+
+/// Nothing more will be understood on this connection: it ends once its answers are out.
+fn stop_reading(connection: &mut Connection) {
+    connection.reading = Reading::Done;
+    connection.close_after_output = true;
+    connection.linger = true;
+}
+
+/// Answers what cannot be understood.
+pub(super) fn on_fault(connection: &mut Connection, services: &mut Services, fault: Fault) {
+    let answer = errors::error_answer(fault.status, fault.reason, false);
+    write_answer(connection, services, answer, Persistence::Close);
+    stop_reading(connection);
+}
+
+fn on_request(
+    socket: SocketId,
+    connection: &mut Connection,
+    services: &mut Services,
+    head: &Head<'_>,
+) {
+    let request = &head.request;
+    let body = BodyReader::new(head.framing);
+    let persistence = persistence_of(head, services.draining);
+    let head_only = request.method == Method::Head;
+    match route(request) {
+        Route::Files => match services.files.serve(request, services.now) {
+            Served::Hit {
+                head: template,
+                body: content,
+                refresh,
+            } => {
+                let spare = &mut services.spare_batches;
+                let output = &mut connection.output;
+                let batch = output.filling_or(|| spare.pop().unwrap_or_default());
+                let before = batch.len();
+                h1::write_template(batch.own_mut(), template, &services.date, persistence);
+                if content.len() <= COPY_BODY_BYTES_MAX {
+                    batch.push(content);
+                } else {
+                    batch.push_shared(content.clone());
+                }
+                let written = batch.len() - before;
+                output.queued_bytes += written;
+                if let Some(refresh) = refresh {
+                    spawn_refresh(services, refresh, request.path);
+                }
+            }
+            Served::Answer { answer, refresh } => {
+                write_answer(connection, services, answer, persistence);
+                if let Some(refresh) = refresh {
+                    spawn_refresh(services, refresh, request.path);
+                }
+            }
+            Served::Slow => {
+                let waiting = spawn_load(socket, services, request, persistence, body);
+                connection.reading = Reading::Waiting(waiting);
+                return;
+            }
+        },
+        Route::Options => {
+            let answer = errors::options_answer();
+            write_answer(connection, services, answer, persistence);
+        }
+        Route::MethodNotAllowed => {
+            let answer = errors::method_not_allowed_answer(head_only);
+            write_answer(connection, services, answer, persistence);
+        }
+        Route::NotImplemented => {
+            let reason = "The request method is not known to this server.";
+            let answer = errors::error_answer(Status::NOT_IMPLEMENTED, reason, head_only);
+            write_answer(connection, services, answer, persistence);
+        }
+        Route::BadRequest(reason) => {
+            let answer = errors::error_answer(Status::BAD_REQUEST, reason, head_only);
+            write_answer(connection, services, answer, persistence);
+        }
+    }
+    after_answer(connection, persistence, body);
+}
+
+/// What comes after an answered request: its body, the next request, or the end.
+fn after_answer(connection: &mut Connection, persistence: Persistence, body: Option<BodyReader>) {
+    connection.drained_bytes = 0;
+    if persistence == Persistence::Close {
+        connection.linger = body.is_some() || connection.linger;
+        connection.reading = Reading::Done;
+        connection.close_after_output = true;
+        return;
+    }
+    connection.reading = body.map_or(Reading::Head, Reading::Body);
+}
+
+/// Whether the connection goes on after this request (RFC 9112 §9.3).
+fn persistence_of(head: &Head<'_>, draining: bool) -> Persistence {
+    let body_is_too_long =
+        matches!(head.framing, Framing::Length(length) if length > DRAIN_BYTES_MAX);
+    // The final answer comes without the 100 that was asked for, so the peer may or may not send
+    // the body (RFC 9110 §10.1.1): what follows on the connection would be a guess.
+    let body_is_uncertain = head.expect_continue && !matches!(head.framing, Framing::None);
+    if !head.keep_alive || draining || body_is_too_long || body_is_uncertain {
+        Persistence::Close
+    } else if head.request.version == Version::Http10 {
+        Persistence::KeepAlive
+    } else {
+        Persistence::Implied
+    }
+}
+
+/// Writes a whole answer into the connection's output.
+pub(super) fn write_answer(
+    connection: &mut Connection,
+    services: &mut Services,
+    answer: Answer,
+    persistence: Persistence,
+) {
+    let spare = &mut services.spare_batches;
+    let batch = connection
+        .output
+        .filling_or(|| spare.pop().unwrap_or_default());
+    let before = batch.len();
+    match &answer.head {
+        AnswerHead::Template(template) => {
+            h1::write_template(batch.own_mut(), template, &services.date, persistence);
+        }
+        AnswerHead::Fresh(head) => {
+            h1::write_head(batch.own_mut(), head, &services.date, persistence);
+        }
+    }
+    match answer.body {
+        Body::Empty => connection.output.queued_bytes += batch.len() - before,
+        Body::Bytes(bytes) => {
+            batch.push_shared(bytes);
+            connection.output.queued_bytes += batch.len() - before;
+        }
+        Body::File(range) => {
+            connection.output.queued_bytes += batch.len() - before;
+            connection.output.push_file(range);
+        }
+    }
+}
+
+fn spawn_load(
+    socket: SocketId,
+    services: &mut Services,
+    request: &RequestHead<'_>,
+    persistence: Persistence,
+    body: Option<BodyReader>,
+) -> Waiting {
+    let head = OwnedRequestHead::new(request);
+    let load = services.files.load(head, services.io.clone(), services.now);
+    let mut answering = Answering {
+        socket,
+        outbox: Some(Outbox::clone(&services.outbox)),
+    };
+    let task = services.executor.spawn(async move {
+        let loaded = load.await;
+        answering.finish(loaded);
+    });
+    Waiting {
+        task,
+        persistence,
+        head_only: request.method == Method::Head,
+        body,
+    }
+}
+
+/// A cached file that was just served is compared with the disk.
+fn spawn_refresh(services: &mut Services, refresh: Refresh, path: &[u8]) {
+    let (io, now) = (services.io.clone(), services.now);
+    let refresh = services.files.refresh(refresh, path, io, now);
+    services.executor.spawn(refresh);
+}
+
+/// Answers one request, come what may: a task that ends without an answer leaves a 500.
+struct Answering {
+    socket: SocketId,
+    outbox: Option<Outbox>,
+}
+
+impl Answering {
+    fn finish(&mut self, loaded: Loaded) {
+        if let Some(outbox) = self.outbox.take() {
+            outbox.borrow_mut().push(Event::Loaded {
+                socket: self.socket,
+                loaded,
+            });
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(outbox) = self.outbox.take() {
+            outbox.borrow_mut().push(Event::Lost {
+                socket: self.socket,
+            });
+        }
+    }
+}
+
+impl<E: Engine> Connections<E> {
+    /// Takes in what a slow-lane task has made.
+    pub fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Loaded { socket, loaded } => {
+                if let Some(remember) = loaded.remember {
+                    let now = self.services.now;
+                    self.services.files.remember(remember, now);
+                }
+                self.finish_waiting(socket, |_| loaded.answer);
+            }
+            Event::Lost { socket } => self.finish_waiting(socket, |head_only| {
+                let reason = "The server failed to make an answer.";
+                errors::error_answer(Status::INTERNAL_SERVER_ERROR, reason, head_only)
+            }),
+            Event::Slice {
+                socket,
+                slice,
+                result,
+            } => self.on_slice(socket, slice, result),
+        }
+    }
+
+    fn finish_waiting(&mut self, socket: SocketId, answer: impl FnOnce(bool) -> Answer) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        let Reading::Waiting(waiting) = std::mem::replace(&mut connection.reading, Reading::Done)
+        else {
+            return; // It is terminating; dropping its task has brought us here.
+        };
+        let answer = answer(waiting.head_only);
+        write_answer(connection, &mut self.services, answer, waiting.persistence);
+        after_answer(connection, waiting.persistence, waiting.body);
+        self.resume_input(socket);
+        self.receive_if_wanted(socket);
+    }
+}
