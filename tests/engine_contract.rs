@@ -3,6 +3,9 @@
 //! Each check is a generic function over a [`Rig`]: one engine, a watchdog and what it completed so
 //! far. The macro at the end runs all of them for each engine.
 
+// A check that cannot go on fails; `unwrap` says where.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::fs::File;
@@ -1395,4 +1398,9 @@ macro_rules! contract {
 }
 
 contract!(epoll, downpour::engine::epoll::EpollEngine::new);
+contract!(
+    #[cfg(feature = "tokio-uring")]
+    tokio_uring,
+    downpour::engine::tokio_uring::TokioUringEngine::new
+);
 // contract!(uring, downpour::engine::uring::UringEngine::new);

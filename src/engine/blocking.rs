@@ -42,6 +42,12 @@ impl Mailbox {
         self.waker.fd()
     }
 
+    /// What wakes when the mailbox is no longer empty.
+    #[cfg(feature = "tokio-uring")]
+    pub(in crate::engine) fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
     /// Takes everything that has arrived.
     pub fn take(&self) -> Vec<Finished> {
         std::mem::take(&mut *lock(&self.finished))

@@ -30,6 +30,8 @@ pub mod reserve;
 pub mod settings;
 pub mod sim;
 pub mod uring;
+#[cfg(feature = "tokio-uring")]
+pub mod tokio_uring;
 
 use std::io;
 use std::os::fd::OwnedFd;

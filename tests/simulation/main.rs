@@ -68,7 +68,7 @@ fn a_worker_keeps_its_promises_in_every_world() {
     }
     println!("{seeds} runs, {answers} answers, {coverage:?}");
     assert!(
-        answers > 20 * seeds,
+        answers as u64 > 20 * seeds,
         "only {answers} answers in {seeds} runs"
     );
     assert_eq!(
