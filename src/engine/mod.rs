@@ -29,9 +29,9 @@ pub mod progress;
 pub mod reserve;
 pub mod settings;
 pub mod sim;
-pub mod uring;
 #[cfg(feature = "tokio-uring")]
 pub mod tokio_uring;
+pub mod uring;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -8,16 +8,16 @@ use crate::exchange::{Exchange, Request, Truth};
 use crate::response::{Counter, Parsed, Response, parse};
 
 /// What one client is going to do.
-pub struct Plan {
-    pub manner: Manner,
-    pub exchanges: Vec<Exchange>,
+pub(crate) struct Plan {
+    pub(crate) manner: Manner,
+    pub(crate) exchanges: Vec<Exchange>,
     /// When it connects.
-    pub starts_at: Duration,
+    pub(crate) starts_at: Duration,
 }
 
 /// How it goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// One request, one answer, the next request.
     Polite,
     /// All requests at once.
@@ -42,7 +42,7 @@ pub enum Manner {
 
 /// Ways to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
+pub(crate) enum Leave {
     Close,
     Reset,
     Vanish,
@@ -50,7 +50,7 @@ pub enum Leave {
 
 impl Plan {
     /// A plan that follows from the dice.
-    pub fn new(random: &mut Random) -> Plan {
+    pub(crate) fn new(random: &mut Random) -> Plan {
         let leave = random.pick(&[Leave::Close, Leave::Reset, Leave::Vanish]);
         let manner = match random.below(20) {
             0..=4 => Manner::Polite,
@@ -89,7 +89,7 @@ impl Plan {
     }
 
     /// The steps of the plan. `random` is for pauses.
-    pub fn script(&self, random: &mut Random) -> ClientScript {
+    pub(crate) fn script(&self, random: &mut Random) -> ClientScript {
         let mut script = Vec::new();
         match self.manner {
             Manner::Polite => return self.polite_script(random),
@@ -209,16 +209,16 @@ fn fill_in(text: &str, got: &[u8], before: &[bool]) -> Vec<u8> {
 
 /// What the whole run excuses.
 #[derive(Clone, Copy, Debug)]
-pub struct Excuses {
+pub(crate) struct Excuses {
     /// The worker was told to end before all clients were done.
-    pub drained: bool,
+    pub(crate) drained: bool,
     /// Connections that were not accepted for want of descriptors are closed.
-    pub shed: bool,
+    pub(crate) shed: bool,
 }
 
 impl Plan {
     /// Checks everything that the client has received; gives the number of answers.
-    pub fn check(
+    pub(crate) fn check(
         &self,
         client: &Client,
         sim: &Sim,
@@ -319,7 +319,7 @@ impl Plan {
     }
 
     /// For the message of a failure.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut text = format!("{:?}, from {:?}:", self.manner, self.starts_at);
         for exchange in &self.exchanges {
             let request = match &exchange.request {

@@ -10,16 +10,16 @@ use crate::response::Response;
 use crate::site::{SECRET, Site};
 
 /// A request and the demands on its answer.
-pub struct Exchange {
-    pub request: Request,
-    pub head_only: bool,
+pub(crate) struct Exchange {
+    pub(crate) request: Request,
+    pub(crate) head_only: bool,
     /// The server ends the connection after this answer.
-    pub ends: bool,
-    pub expected: Expected,
+    pub(crate) ends: bool,
+    pub(crate) expected: Expected,
 }
 
 /// The bytes of a request.
-pub enum Request {
+pub(crate) enum Request {
     Fixed(Vec<u8>),
     /// With the entity tag, and the date, of the answer before in the place of `{tag}` and `{date}`.
     AfterAnswer(String),
@@ -27,7 +27,7 @@ pub enum Request {
 
 /// What an answer must be.
 #[derive(Clone, Debug)]
-pub enum Expected {
+pub(crate) enum Expected {
     /// The file.
     Whole(&'static str),
     /// A part of the file, from the first number to the second if it has one; or its last bytes.
@@ -44,23 +44,23 @@ pub enum Expected {
 
 /// A range that was asked for.
 #[derive(Clone, Copy, Debug)]
-pub enum Part {
+pub(crate) enum Part {
     From(usize),
     FromTo(usize, usize),
     Last(usize),
 }
 
 /// What may be answered, and why.
-pub struct Truth<'a> {
-    pub site: &'a Rc<RefCell<Site>>,
+pub(crate) struct Truth<'a> {
+    pub(crate) site: &'a Rc<RefCell<Site>>,
     /// Changes from before are seen.
-    pub since: Duration,
+    pub(crate) since: Duration,
     /// How late a change may be seen.
-    pub lag: Duration,
+    pub(crate) lag: Duration,
     /// A disk error or a lack of memory was simulated: 500 and 503 are right answers to files.
-    pub may_fail: bool,
+    pub(crate) may_fail: bool,
     /// The entity tag of the answer before.
-    pub tag_before: Option<String>,
+    pub(crate) tag_before: Option<String>,
 }
 
 const SMALL: &[&str] = &[
@@ -118,14 +118,14 @@ impl Exchange {
     }
 
     /// GET of a small file.
-    pub fn small(random: &mut Random) -> Exchange {
+    pub(crate) fn small(random: &mut Random) -> Exchange {
         let path = random.pick(SMALL);
         let target = target_of(random, path);
         Exchange::fixed(request("GET", &target, ""), Expected::Whole(path))
     }
 
     /// GET of a file that is likely to be sent from its descriptor.
-    pub fn big(random: &mut Random) -> Exchange {
+    pub(crate) fn big(random: &mut Random) -> Exchange {
         let path = random.pick(&["big.bin", "changes.bin", "large.bin", "shrinks.bin"]);
         Exchange::fixed(
             request("GET", &format!("/{path}"), ""),
@@ -134,7 +134,7 @@ impl Exchange {
     }
 
     /// Any request after which the connection goes on.
-    pub fn any(random: &mut Random) -> Exchange {
+    pub(crate) fn any(random: &mut Random) -> Exchange {
         let path = random.pick(ANY);
         let target = target_of(random, path);
         match random.below(10) {
@@ -148,7 +148,7 @@ impl Exchange {
     }
 
     /// A pair: a request, and one on the condition that its answer still holds.
-    pub fn revalidation(random: &mut Random) -> [Exchange; 2] {
+    pub(crate) fn revalidation(random: &mut Random) -> [Exchange; 2] {
         let path = random.pick(&["a.css", "big.bin", "changes.txt", "changes.bin"]);
         let target = target_of(random, path);
         let first = Exchange::fixed(request("GET", &target, ""), Expected::Whole(path));
@@ -168,7 +168,7 @@ impl Exchange {
     }
 
     /// A request after which the server must end the connection.
-    pub fn last(random: &mut Random) -> Exchange {
+    pub(crate) fn last(random: &mut Random) -> Exchange {
         let path = random.pick(SMALL);
         let target = target_of(random, path);
         match random.below(4) {
@@ -291,7 +291,13 @@ impl Exchange {
 
 impl Expected {
     /// Checks a whole response. `bytes` are all that the connection has received.
-    pub fn check(&self, response: &Response, bytes: &[u8], head_only: bool, truth: &Truth<'_>) {
+    pub(crate) fn check(
+        &self,
+        response: &Response,
+        bytes: &[u8],
+        head_only: bool,
+        truth: &Truth<'_>,
+    ) {
         let content = &bytes[response.content.clone()];
         assert!(
             !content.windows(SECRET.len()).any(|window| window == SECRET),
@@ -333,7 +339,7 @@ impl Expected {
     }
 
     /// Checks the beginning of a response that is cut off.
-    pub fn check_cut_off(&self, response: &Response, bytes: &[u8], truth: &Truth<'_>) {
+    pub(crate) fn check_cut_off(&self, response: &Response, bytes: &[u8], truth: &Truth<'_>) {
         let content = &bytes[response.content.clone()];
         let (path, from) = match (self, response.status) {
             (Expected::Whole(path) | Expected::Unchanged(path), 200) => (path, 0),
@@ -349,7 +355,7 @@ impl Expected {
     }
 
     /// True when a file that shrinks while it is sent may end the connection early.
-    pub fn may_be_cut_off(&self) -> bool {
+    pub(crate) fn may_be_cut_off(&self) -> bool {
         let (Expected::Whole(path) | Expected::Part(path, _) | Expected::Unchanged(path)) = self
         else {
             return false;

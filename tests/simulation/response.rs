@@ -5,18 +5,18 @@ use std::ops::Range;
 
 /// The head of a response, and where its content lies.
 #[derive(Clone, Debug)]
-pub struct Response {
-    pub status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     fields: Vec<(String, String)>,
     /// Where the content lies; when the response is cut off, what there is of it.
-    pub content: Range<usize>,
+    pub(crate) content: Range<usize>,
     /// How long the content is when it is whole.
-    pub content_len: usize,
+    pub(crate) content_len: usize,
 }
 
 /// What the bytes hold.
 #[derive(Debug)]
-pub enum Parsed {
+pub(crate) enum Parsed {
     /// Not even a head.
     NoHead,
     /// A head, and content that is cut off.
@@ -26,7 +26,7 @@ pub enum Parsed {
 
 impl Response {
     /// The value of a field, which must not be repeated.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(known, _)| known == name);
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} is repeated");
@@ -34,7 +34,7 @@ impl Response {
     }
 
     /// True when the server says that nothing follows.
-    pub fn says_close(&self) -> bool {
+    pub(crate) fn says_close(&self) -> bool {
         self.field("connection") == Some("close")
     }
 }
@@ -42,7 +42,7 @@ impl Response {
 /// Parses the response that begins at `start`. With `head_only` it answers HEAD.
 ///
 /// Panics when the bytes cannot be the beginning of a correct response.
-pub fn parse(bytes: &[u8], start: usize, head_only: bool) -> Parsed {
+pub(crate) fn parse(bytes: &[u8], start: usize, head_only: bool) -> Parsed {
     let rest = &bytes[start..];
     let Some(head_len) = rest.windows(4).position(|four| four == b"\r\n\r\n") else {
         assert!(rest.len() < 16 * 1024, "a head without an end");
@@ -111,7 +111,7 @@ fn parse_field_line(line: &str) -> (String, String) {
 }
 
 /// Tells how many whole responses there are, without looking twice at those that were counted.
-pub struct Counter {
+pub(crate) struct Counter {
     heads_only: Vec<bool>,
     counted: usize,
     offset: usize,
@@ -119,7 +119,7 @@ pub struct Counter {
 
 impl Counter {
     /// For a connection on which the n-th request is a HEAD when `heads_only[n]`.
-    pub fn new(heads_only: Vec<bool>) -> Counter {
+    pub(crate) fn new(heads_only: Vec<bool>) -> Counter {
         Counter {
             heads_only,
             counted: 0,
@@ -129,7 +129,7 @@ impl Counter {
 
     /// Whole responses in all that was received so far; or more when the server says that none
     /// will follow.
-    pub fn count(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn count(&mut self, bytes: &[u8]) -> usize {
         while self.offset < bytes.len() && self.counted < self.heads_only.len() {
             let head_only = self.heads_only[self.counted];
             let Parsed::Whole(response) = parse(bytes, self.offset, head_only) else {

@@ -16,7 +16,7 @@ struct State {
 }
 
 /// A directory, and which content each path had at which virtual time.
-pub struct Site {
+pub(crate) struct Site {
     directory: tempfile::TempDir,
     states: BTreeMap<&'static str, Vec<State>>,
     changes: u64,
@@ -42,7 +42,7 @@ const FILES: &[(&str, usize)] = &[
 
 impl Site {
     /// A directory on the disk.
-    pub fn new(random: &mut Random) -> Site {
+    pub(crate) fn new(random: &mut Random) -> Site {
         let directory = tempfile::tempdir().expect("a place for the site");
         let mut site = Site {
             directory,
@@ -72,22 +72,26 @@ impl Site {
     }
 
     /// The root to serve.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.directory.path().join("root")
     }
 
     /// Puts another file in the place of `path` at the virtual time `now`.
-    pub fn replace(&mut self, path: &'static str, content: Vec<u8>, now: Duration) {
+    pub(crate) fn replace(&mut self, path: &'static str, content: Vec<u8>, now: Duration) {
         self.set(path, Some(content), now);
     }
 
-    /// Removes `path`.
-    pub fn remove(&mut self, path: &'static str, now: Duration) {
-        self.set(path, None, now);
+    /// Removes `path`, or brings it back.
+    pub(crate) fn toggle(&mut self, path: &'static str, content: Vec<u8>, now: Duration) {
+        let is_there = self.latest(path).is_some();
+        self.set(path, (!is_there).then_some(content), now);
     }
 
     /// Cuts the file of `path`, the very inode, to `len` bytes.
-    pub fn truncate(&mut self, path: &'static str, len: usize, now: Duration) {
+    pub(crate) fn truncate(&mut self, path: &'static str, len: usize, now: Duration) {
+        let mut content = self.latest(path).expect("it is there").to_vec();
+        content.truncate(len);
+        let len = content.len();
         let file = File::options()
             .write(true)
             .open(self.root().join(path))
@@ -95,14 +99,12 @@ impl Site {
         file.set_len(len as u64).unwrap();
         self.changes += 1;
         file.set_times(self.times()).unwrap();
-        let mut content = self.latest(path).expect("it is there").to_vec();
-        content.truncate(len);
         self.note(path, Some(content), now);
     }
 
     /// Every state of `path` that may be answered with on a connection that began at `since`, when
     /// a change is seen at the latest after `lag`.
-    pub fn allowed(
+    pub(crate) fn allowed(
         &self,
         path: &str,
         since: Duration,
@@ -114,7 +116,7 @@ impl Site {
     }
 
     /// Checks that `tag` of `path` has always stood for this content.
-    pub fn check_tag(&mut self, path: &str, tag: &str, content: &[u8]) {
+    pub(crate) fn check_tag(&mut self, path: &str, tag: &str, content: &[u8]) {
         assert!(
             tag.starts_with('"') && tag.ends_with('"'),
             "{tag} is not strong"
@@ -125,7 +127,7 @@ impl Site {
     }
 
     /// What `tag` of `path` stands for.
-    pub fn content_of_tag(&self, path: &str, tag: &str) -> Option<&[u8]> {
+    pub(crate) fn content_of_tag(&self, path: &str, tag: &str) -> Option<&[u8]> {
         let key = (path.to_owned(), tag.to_owned());
         self.tags.get(&key).map(Vec::as_slice)
     }
@@ -176,10 +178,10 @@ impl Site {
 }
 
 /// What must never be served.
-pub const SECRET: &[u8] = b"this is outside of the root or hidden";
+pub(crate) const SECRET: &[u8] = b"this is outside of the root or hidden";
 
 /// Bytes without a pattern, so that no two parts of them are alike.
-pub fn content(random: &mut Random, len: usize) -> Vec<u8> {
+pub(crate) fn content(random: &mut Random, len: usize) -> Vec<u8> {
     let words = std::iter::repeat_with(|| random.word().to_le_bytes());
     words.flatten().take(len).collect()
 }

@@ -185,7 +185,7 @@ impl Drop for SimEngine {
     fn drop(&mut self) {
         // Actions hold a `Sim` each: without this, a world with actions left would hold itself.
         if let Ok(mut world) = self.sim.0.try_borrow_mut() {
-            world.forget_actions();
+            world.on_engine_gone();
         }
     }
 }

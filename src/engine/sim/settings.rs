@@ -25,6 +25,8 @@ pub struct SimSettings {
     pub virtual_time_max: Duration,
     /// The simulation ends with an error after so many calls of `wait`.
     pub waits_max: u64,
+    /// Events that are printed when a test fails: the last ones.
+    pub trace_events: usize,
 
     /// A message is cut at any byte.
     pub short_receive: f64,
@@ -85,6 +87,7 @@ impl SimSettings {
             unix_seconds: 2_000_000_000,
             virtual_time_max: Duration::from_secs(3600),
             waits_max: 2_000_000,
+            trace_events: 200,
             short_receive: 0.0,
             short_send: 0.0,
             reorder: 0.0,

@@ -5,9 +5,6 @@ use std::fmt;
 
 use crate::engine::SocketId;
 
-/// Events that are kept to be printed.
-const KEPT: usize = 200;
-
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a simulation can do to a worker; [`Coverage`] counts them.
@@ -138,14 +135,24 @@ struct Entry {
 }
 
 /// The last events, and a fingerprint of all of them.
-#[derive(Default)]
 pub(super) struct Trace {
+    kept: usize,
     last: VecDeque<Entry>,
     count: u64,
     fingerprint: u64,
 }
 
 impl Trace {
+    /// Keeps the last `kept` events to be printed.
+    pub(super) fn new(kept: usize) -> Trace {
+        Trace {
+            kept: kept.max(1),
+            last: VecDeque::new(),
+            count: 0,
+            fingerprint: 0,
+        }
+    }
+
     pub(super) fn record(&mut self, at_us: u64, who: Who, what: &'static str, amount: u64) {
         self.count += 1;
         let (kind, name) = match who {
@@ -159,10 +166,10 @@ impl Trace {
             self.mix(word);
         }
         what.bytes().for_each(|byte| self.mix(u64::from(byte)));
-        if matches!(what, "Woken" | "Ticked") {
-            return; // Those of an idle worker would fill the list.
+        if matches!(what, "Woken" | "Ticked" | "reads") {
+            return; // Those of an idle worker or a slow client would fill the list.
         }
-        if self.last.len() == KEPT {
+        if self.last.len() == self.kept {
             self.last.pop_front();
         }
         self.last.push_back(Entry {

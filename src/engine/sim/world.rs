@@ -136,7 +136,7 @@ impl World {
         let mut world = World {
             seed,
             random: Random::new(seed),
-            trace: Trace::default(),
+            trace: Trace::new(settings.trace_events),
             coverage: Coverage::default(),
             time_us: 0,
             pool: Pool {
@@ -277,7 +277,9 @@ impl World {
         completions.append(&mut self.ready);
     }
 
-    pub(super) fn forget_actions(&mut self) {
+    /// The engine is gone: nothing acts on the worker's behalf any more.
+    pub(super) fn on_engine_gone(&mut self) {
+        self.ticking = false;
         self.agenda
             .retain(|planned| !matches!(planned.event, Event::Act(_)));
     }
