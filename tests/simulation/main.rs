@@ -64,7 +64,9 @@ fn a_worker_keeps_its_promises_in_every_world() {
     let mut coverage = Coverage::default();
     let mut answers = 0;
     for seed in 0..seeds {
+        let started = std::time::Instant::now();
         let run = run(seed, SimSettings::random(seed));
+        println!("{seed}: {:?}", started.elapsed());
         coverage.add(&run.coverage);
         answers += run.answers;
     }

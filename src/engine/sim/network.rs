@@ -478,6 +478,9 @@ impl World {
         };
         if matches!(socket.sending, Sending::Poll) {
             socket.sending = Sending::Nothing;
+            if socket.cancelled {
+                self.coverage.count(Fault::LateAfterCancel);
+            }
             self.ready.push(Completion::Writable { socket: id });
         }
     }
