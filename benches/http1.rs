@@ -1,6 +1,7 @@
 //! What one HTTP/1 request costs in user space: head, path, conditions, answer head, chunks.
 //!
-//! `cargo bench --bench http1`; under `cargo test --benches` each runs once. Every answer is verified.
+//! `cargo bench --bench http1`; under `cargo test --benches` each runs once. Every answer is
+//! verified.
 
 use std::hint::black_box;
 

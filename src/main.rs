@@ -1,3 +1,39 @@
 //! The binary: a table of contents.
 
-fn main() {}
+use std::process::ExitCode;
+
+use downpour::config::usage::Refusal;
+use downpour::config::{Command, StartError, args};
+use downpour::{cold, config, doctor, log};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = match args::read(std::env::args_os()) {
+        Ok(command) => command,
+        Err(Refusal::Wrong(error)) => return refuse(&error),
+        Err(Refusal::Answer(answer)) => {
+            let _ = answer.print(); // A closed terminal is nobody's fault.
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match command {
+        Command::Serve(args) => serve(&args),
+        Command::Doctor => doctor::run(),
+    };
+    done.unwrap_or_else(|error| refuse(&error))
+}
+
+fn serve(args: &config::ServeArgs) -> Result<ExitCode, StartError> {
+    let checked = cold::serve::prepare(args)?;
+    let _written_at_the_end = log::start(checked.config.log.level)
+        .map_err(|error| StartError::machine(format!("no thread for the log: {error}"), ""))?;
+    log::log_panics();
+    cold::serve(checked)
+}
+
+fn refuse(error: &StartError) -> ExitCode {
+    log::complain(error);
+    error.exit_code()
+}

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use downpour::base::Id;
 use downpour::base::limits::TICK;
 use downpour::engine::operation::{FileKind, SharedFile};
+use downpour::engine::uring::{self, UringEngine};
 use downpour::engine::{
     Completion, Engine, EngineSettings, Errno, FileRange, FileSent, FileStat, ListenerId,
     Operation, OperationId, Outcome, ReceiveEnd, SendBatch, SocketId, Wait, Waker,
@@ -1331,6 +1332,12 @@ fn out_of_descriptors<E: Engine>(mut rig: Rig<E>) {
     rig.close(socket, false);
 }
 
+/// A ring outlives its engine; in a test it lives as long as the process.
+fn leaked_uring(settings: &EngineSettings) -> io::Result<UringEngine<'static>> {
+    let (ring, features) = uring::build(settings)?;
+    UringEngine::new(Box::leak(Box::new(ring)), features, settings)
+}
+
 // ---- Every check on every engine -------------------------------------------------------------
 
 macro_rules! checks {
@@ -1398,9 +1405,9 @@ macro_rules! contract {
 }
 
 contract!(epoll, downpour::engine::epoll::EpollEngine::new);
+contract!(io_uring, super::leaked_uring);
 contract!(
     #[cfg(feature = "tokio-uring")]
     tokio_uring,
     downpour::engine::tokio_uring::TokioUringEngine::new
 );
-// contract!(uring, downpour::engine::uring::UringEngine::new);

@@ -9,13 +9,16 @@ const ROUNDS: u64 = 20_000;
 
 const HEADS: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n",
-    b"GET /a/b.css?v=1 HTTP/1.1\r\nHost: a.example\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n",
+    b"GET /a/b.css?v=1 HTTP/1.1\r\nHost: a.example\r\nUser-Agent: curl/8\r\nAccept: */*\r\n\r\n",
     b"GET /index.html HTTP/1.1\r\nHost: www.example.org\r\nConnection: keep-alive\r\n\
       Cache-Control: max-age=0\r\nUpgrade-Insecure-Requests: 1\r\n\
-      User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\nAccept: text/html,*/*;q=0.8\r\n\
+      User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\n\
+      Accept: text/html,*/*;q=0.8\r\n\
       Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9\r\n\
-      If-None-Match: \"17979cfe362a0005-64\"\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
-    b"POST /upload HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n",
+      If-None-Match: \"17979cfe362a0005-64\"\r\n\
+      If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
+    b"POST /upload HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Length: 12\r\n\
+      Expect: 100-continue\r\n\r\n",
     b"PUT http://a.example/x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"\r\nGET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n",
     b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n",

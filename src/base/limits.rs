@@ -4,16 +4,18 @@
 
 use std::time::Duration;
 
+// Requests.
+
 /// Fields of one request. No flag: RFC 9110 §5.4 leaves it to us, and browsers send about twenty.
 pub const FIELDS_MAX: usize = 100;
-/// Bytes of a request head. Flag: `--max-head-bytes`.
-pub const HEAD_BYTES_DEFAULT: usize = 32 * 1024;
-/// Bytes of a request target; longer ones get 414. No flag: beyond it lies only abuse.
-pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a method; longer ones get 501 (RFC 9112 §3). No flag: the registry's longest has 17.
 pub const METHOD_BYTES_MAX: usize = 32;
 /// Empty lines before a request line that are skipped (RFC 9112 §2.2 asks for one).
 pub const EMPTY_LINES_MAX: usize = 4;
+/// Bytes of a request head. Flag: `--max-head-bytes`.
+pub const HEAD_BYTES_DEFAULT: usize = 32 * 1024;
+/// Bytes of a request target; longer ones get 414. No flag: beyond it lies only abuse.
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a decoded path: Linux takes 4096 with the final NUL.
 pub const PATH_BYTES_MAX: usize = 4095;
 /// Bytes of one chunk-size line with its extensions. No flag: extensions are not used in practice.
@@ -24,29 +26,47 @@ pub const CHUNK_EXTENSION_BYTES_MAX: usize = 16 * 1024;
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of an unwanted request body that are read and thrown away to keep the connection.
 pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
-/// How long a connection lingers to let the peer read its last answer before it is closed.
-pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The tick of the timer wheel; deadlines are met within one tick.
-pub const TICK: Duration = Duration::from_millis(100);
+// Connections.
 
+/// Connections that wait to be accepted, for each listening socket. Flag: `--backlog`.
+pub const BACKLOG_DEFAULT: u32 = 4096;
+/// Connections taken from one listener in one turn of an emulated accept, so that those already
+/// accepted are served meanwhile. No flag: the rest is taken in the next turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// With room for fewer connections than this, the server refuses to start.
+pub const CONNECTIONS_MIN: u64 = 8;
+/// Descriptors held back from connections, for the process. No flag: `--max-connections` decides.
+pub const DESCRIPTORS_RESERVED: u64 = 32;
+/// Descriptors held back from connections, for each worker: its ring, waker, epoll, open files.
+pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
 /// Unsent output of one connection above which it stops parsing further pipelined requests.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-/// One `sendfile` slice, and one read of a cold file: long enough to be cheap, short enough to be fair.
-pub const FILE_SLICE_BYTES: usize = 256 * 1024;
 /// Bodies up to this size are copied behind their head; larger ones go out by reference.
 pub const COPY_BODY_BYTES_MAX: usize = 16 * 1024;
 /// A send is flushed to the kernel at the latest after so many were queued, while output is in cache.
 pub const SENDS_PER_FLUSH: usize = 16;
+/// One `sendfile` slice, and one read of a cold file: long enough to be cheap, short enough to be fair.
+pub const FILE_SLICE_BYTES: usize = 256 * 1024;
 
-/// Threads that wait for disks on behalf of all workers, where the engine has no other way.
-pub const FILE_THREADS_DEFAULT: u32 = 4;
-/// File operations that wait for such a thread, over all workers; more of them fail with `EAGAIN`.
-/// No flag: every waiting exchange has one, so that their number is bounded by connections first.
-pub const FILE_OPERATIONS_WAITING_MAX: usize = 16 * 1024;
-/// Connections taken from one listener in one turn of an emulated accept, so that those already
-/// accepted are served meanwhile. No flag: the rest is taken in the next turn.
-pub const ACCEPTS_PER_TURN: usize = 64;
+// Time.
+
+/// The tick of the timer wheel; deadlines are met within one tick.
+pub const TICK: Duration = Duration::from_millis(100);
+/// Seconds between requests. Flag: `--keepalive-timeout`.
+pub const KEEPALIVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// Seconds for a whole request head. Flag: `--header-timeout`.
+pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// Seconds in which a peer takes no byte. Flag: `--send-timeout`.
+pub const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// How long a connection lingers to let the peer read its last answer before it is closed.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Seconds between the order to stop and the end. Flag: `--grace-period`.
+pub const GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(10);
+/// No deadline that a flag sets lies further away: beyond it lies a slip of the unit.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+// Files and the cache.
 
 /// How old a cached file may grow before it is compared with the disk again.
 pub const FRESH_FOR: Duration = Duration::from_millis(900);
@@ -55,6 +75,14 @@ pub const FRESH_FOR: Duration = Duration::from_millis(900);
 pub const RACY_WINDOW: Duration = Duration::from_secs(2);
 /// How often a file that changes while it is read is read again before the request is given up.
 pub const LOAD_ATTEMPTS_MAX: usize = 3;
+/// Bytes of all cached bodies of all workers. Flag: `--cache-size`.
+pub const CACHE_BYTES_DEFAULT: u64 = 256 << 20;
+/// Bytes of one cached file. Flag: `--cache-entry-max`.
+pub const CACHE_ENTRY_BYTES_DEFAULT: u64 = 256 << 10;
+/// Files of this size and more go out by `sendfile(2)`. Flag: `--sendfile-min`.
+pub const SENDFILE_BYTES_DEFAULT: u64 = 256 << 10;
+/// One descriptor of so many may be a large file that the cache keeps open.
+pub const CACHED_DESCRIPTORS_SHARE: u64 = 8;
 /// Bytes of the paths that one worker's cache index knows (bodies are counted by `--cache-size`).
 /// No flag: some hundred thousand paths; beyond, a path is looked up in the shared store again.
 pub const INDEX_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -62,35 +90,18 @@ pub const INDEX_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const INDEX_SWEEP_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of the paths that a worker knows to lead nowhere. No flag: it only saves look-ups.
 pub const VERDICT_BYTES_MAX: u64 = 1024 * 1024;
+/// Threads that wait for disks on behalf of all workers, where the engine has no other way.
+pub const FILE_THREADS_DEFAULT: u32 = 4;
+/// File operations that wait for such a thread, over all workers; more of them fail with `EAGAIN`.
+/// No flag: every waiting exchange has one, so that their number is bounded by connections first.
+pub const FILE_OPERATIONS_WAITING_MAX: usize = 16 * 1024;
+
+// The process.
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.
 pub const WORKERS_MAX: usize = 1024;
-/// Connections that wait to be accepted, for each listening socket. Flag: `--backlog`.
-pub const BACKLOG_DEFAULT: u32 = 4096;
-/// Descriptors held back from connections, for the process. No flag: `--max-connections` decides.
-pub const DESCRIPTORS_RESERVED: u64 = 32;
-/// Descriptors held back from connections, for each worker: its ring, waker, epoll, open files.
-pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
-/// With room for fewer connections than this, the server refuses to start.
-pub const CONNECTIONS_MIN: u64 = 8;
-/// Seconds between requests. Flag: `--keepalive-timeout`.
-pub const KEEPALIVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
-/// Seconds for a whole request head. Flag: `--header-timeout`.
-pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-/// Seconds in which a peer takes no byte. Flag: `--send-timeout`.
-pub const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-/// Seconds between the order to stop and the end. Flag: `--grace-period`.
-pub const GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(10);
-/// No deadline that a flag sets lies further away: beyond it lies a slip of the unit.
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes of all cached bodies of all workers. Flag: `--cache-size`.
-pub const CACHE_BYTES_DEFAULT: u64 = 256 << 20;
-/// Bytes of one cached file. Flag: `--cache-entry-max`.
-pub const CACHE_ENTRY_BYTES_DEFAULT: u64 = 256 << 10;
-/// Files of this size and more go out by `sendfile(2)`. Flag: `--sendfile-min`.
-pub const SENDFILE_BYTES_DEFAULT: u64 = 256 << 10;
-/// Log lines that wait for the writer; further ones are counted and dropped. No flag: a worker never
-/// waits for a terminal.
+/// Log lines that wait for the writer; further ones are counted and dropped. No flag: a worker
+/// never waits for a terminal.
 pub const LOG_LINES_WAITING_MAX: usize = 1024;
 /// Bytes of one log line; the rest is cut. A peer's bytes may stand in it.
 pub const LOG_LINE_BYTES_MAX: usize = 4096;

@@ -1,1 +1,14 @@
-//! Room: cold.
+//! The cold thread: what is neither a request nor an answer.
+//!
+//! Starting up (listeners, limits, the choice of an engine), signals, and the end. It runs an
+//! ordinary Tokio runtime on the main thread; it talks to workers through their mailboxes only and
+//! never sees a request.
+
+pub mod descriptors;
+pub mod listeners;
+pub mod machine;
+pub mod run;
+pub mod serve;
+
+pub use listeners::{Listeners, WorkerListeners, bind};
+pub use serve::serve;

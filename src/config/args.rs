@@ -18,10 +18,12 @@ use crate::base::limits;
 use crate::engine::EngineChoice;
 
 const SERVE_EXAMPLES: &str = "\
-Every flag is an environment variable too: --cache-size is DOWNPOUR_CACHE_SIZE, and ROOT is
-DOWNPOUR_ROOT. A flag wins over its variable. Where a flag may be repeated, its variable takes a list
-separated by blanks or commas.
-Sizes are bytes, or K, M and G as powers of 1024. Times need a unit: us, ms, s, m, h.
+Every flag is an environment variable too: --cache-size is DOWNPOUR_CACHE_SIZE,
+ROOT is DOWNPOUR_ROOT. A flag wins over its variable. Where a flag may be
+repeated, its variable takes a list separated by blanks or commas.
+Sizes are bytes, or K, M and G as powers of 1024. Times need a unit: us, ms, s,
+m or h. What can be switched on can be said in three ways: --quiet, --quiet=true,
+--quiet true.
 
 Examples:
   downpour serve                             the welcome page at http://localhost:8080
@@ -106,8 +108,8 @@ pub struct ServeArgs {
     #[arg(env = "DOWNPOUR_MAX_CONNECTIONS", hide_env = true, value_parser = max_connections)]
     pub max_connections: OrAuto<u64>,
 
-    /// Threads that serve, each with its own ring and connections; auto: one for each processor that
-    /// this process may use. Fewer leave processors to others
+    /// Threads that serve, each with its own ring and connections; auto: one for each processor
+    /// that this process may use. Fewer leave processors to others
     #[arg(
         long,
         value_name = "COUNT|auto",
@@ -243,7 +245,8 @@ pub struct ServeArgs {
     #[arg(env = "DOWNPOUR_RECV_BUFFER_BYTES", hide_env = true, value_parser = recv_buffer_bytes)]
     pub recv_buffer_bytes: u32,
 
-    /// Send at least so many bytes without a copy; may pay on a real network card, never on loopback
+    /// Send at least so many bytes without a copy; may pay on a real network card, never on
+    /// loopback
     #[arg(
         long,
         value_name = "SIZE|off",
@@ -264,8 +267,8 @@ pub struct ServeArgs {
     #[arg(env = "DOWNPOUR_BUSY_POLL", hide_env = true, value_parser = busy_poll)]
     pub busy_poll: OrOff<Duration>,
 
-    /// Let a kernel thread take submissions until idle for so long, as in 100ms; needs a processor of
-    /// its own for each worker
+    /// Let a kernel thread take submissions until idle for so long, as in 100ms; needs a processor
+    /// of its own for each worker
     #[arg(
         long,
         value_name = "TIME|off",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::quantity::Bytes;
 use super::{Listen, ServeArgs, StartError, cpus, root};
 use crate::base::limits;
-use crate::engine::{EngineChoice, EngineSettings};
+use crate::engine::{EngineChoice, EngineKind, EngineSettings};
 
 /// What the machine allows, as far as flags depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Config {
             workers,
             cpus,
             engine: args.engine,
-            engine_settings: engine_settings(args),
+            engine_settings: engine_settings(args)?,
             cache: cache(args)?,
             sendfile_bytes_min: args.sendfile_min,
             limits: Limits {
@@ -141,13 +141,6 @@ impl Config {
     /// The processor of the worker with this index; `None` when workers are not pinned.
     pub fn cpu_of(&self, worker: usize) -> Option<usize> {
         self.cpus.get(worker.checked_rem(self.cpus.len())?).copied()
-    }
-
-    /// How many connections one worker may hold, so that all together keep to the maximum. Rounded
-    /// up: the kernel spreads connections unevenly, and a worker that refuses while another has room
-    /// helps nobody.
-    pub fn connections_max_of_worker(&self) -> usize {
-        self.limits.connections_max.div_ceil(self.workers.get())
     }
 }
 
@@ -266,8 +259,16 @@ fn index(args: &ServeArgs) -> Result<Vec<String>, StartError> {
     Ok(args.index.clone())
 }
 
-fn engine_settings(args: &ServeArgs) -> EngineSettings {
-    EngineSettings {
+fn engine_settings(args: &ServeArgs) -> Result<EngineSettings, StartError> {
+    if let EngineChoice::Only(kind @ (EngineKind::Epoll | EngineKind::TokioUring)) = args.engine
+        && args.sqpoll.0.is_some()
+    {
+        return Err(StartError::usage(
+            format!("--sqpoll means nothing to --engine {kind}"),
+            "leave it out, or use --engine io-uring",
+        ));
+    }
+    Ok(EngineSettings {
         ring_entries: args.ring_entries,
         recv_buffers: args.recv_buffers,
         recv_buffer_bytes: args.recv_buffer_bytes,
@@ -275,7 +276,7 @@ fn engine_settings(args: &ServeArgs) -> EngineSettings {
         busy_poll: args.busy_poll.0,
         sqpoll: args.sqpoll.0,
         ..EngineSettings::default()
-    }
+    })
 }
 
 fn cache(args: &ServeArgs) -> Result<CacheConfig, StartError> {
@@ -365,7 +366,6 @@ mod tests {
         );
         let modest = check(&["--max-connections", "7"]).unwrap();
         assert_eq!(modest.config.limits.connections_max, 7);
-        assert_eq!(modest.config.connections_max_of_worker(), 3);
         assert!(modest.warnings.is_empty());
         let tiny = Machine {
             descriptors_max: 48,
@@ -420,6 +420,17 @@ mod tests {
         assert_eq!(small.entry_bytes_max, 64 << 10, "the default gives way");
         let off = check(&["--cache-size", "0", "--cache-entry-max", "1M"]).unwrap();
         assert_eq!(off.config.cache.entry_bytes_max, 0);
+    }
+
+    #[test]
+    fn a_polling_kernel_thread_needs_a_ring_of_ours() {
+        let error = check(&["--sqpoll", "10ms", "--engine", "epoll"]).unwrap_err();
+        assert!(
+            error.to_string().contains("--sqpoll means nothing"),
+            "{error}"
+        );
+        let tuned = check(&["--sqpoll", "10ms"]).unwrap().config.engine_settings;
+        assert_eq!(tuned.sqpoll, Some(Duration::from_millis(10)));
     }
 
     #[test]

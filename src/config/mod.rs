@@ -1,6 +1,6 @@
 //! Flags and environment → one checked, immutable [`Config`].
 //!
-//! Everything is parsed once into types that cannot be wrong; nothing behind this room checks again.
+//! Everything is parsed once into types that cannot be wrong; nothing behind it checks again.
 //! The room reads no clock and opens no socket; of the machine it knows what [`Machine`] tells it.
 //!
 //! ```text

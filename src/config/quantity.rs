@@ -149,7 +149,7 @@ impl fmt::Display for Time {
             return out.write_str("0s");
         }
         for (factor, unit) in units {
-            if micros % factor == 0 {
+            if micros.is_multiple_of(factor) {
                 return write!(out, "{}{unit}", micros / factor);
             }
         }

@@ -33,7 +33,8 @@ impl From<clap::Error> for Refusal {
 fn sentence(error: &clap::Error) -> StartError {
     let see_help = "see downpour serve --help";
     let flag = context(error, ContextKind::InvalidArg).unwrap_or_default();
-    let flag = flag.split_once(' ').map_or(flag.as_str(), |(name, _)| name);
+    // clap shows the value with it: `--workers <COUNT>`, `--quiet[=<BOOL>]`.
+    let flag = flag.split([' ', '[', '=']).next().unwrap_or_default();
     match error.kind() {
         ErrorKind::ValueValidation => {
             let value = context(error, ContextKind::InvalidValue).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What this kernel gives to each engine, and which engine `auto` is.
 //!
-//! Everything is tried on a ring of the size that a worker will make, then thrown away: flags and
-//! operations are often backported or filtered, so a version number proves little.
+//! Everything is tried on rings that are thrown away, the last of them of the size that a worker
+//! will make: flags and operations are often backported or filtered, so a version proves little.
 
 #![allow(unsafe_code)]
 
@@ -83,7 +83,7 @@ impl Blocked {
     pub fn remedy(self) -> &'static str {
         match self {
             Blocked::Missing => {
-                "use a kernel from 6.1 on, and in a container a seccomp profile that allows io_uring"
+                "use a kernel from 6.1 on, and in a container one whose seccomp profile allows it"
             }
             Blocked::Disabled(_) => "as root: sysctl -w kernel.io_uring_disabled=0",
             Blocked::Filtered => {
@@ -213,9 +213,9 @@ fn sysctl_disabled() -> Option<u8> {
 fn probe_ring(kernel: KernelVersion, settings: &EngineSettings) -> Result<RingFeatures, Blocked> {
     // A flag that the kernel does not know is refused with EINVAL: each is tried on top of those
     // that worked, and a plain ring says whether there is io_uring at all.
-    let plain = build(settings, &[]).map_err(|error| Blocked::from_error(&error))?;
+    let plain = build(TRIAL, &[]).map_err(|error| Blocked::from_error(&error))?;
     drop(plain);
-    let coop_taskrun = build(settings, &[Flag::CoopTaskrun]).is_ok();
+    let coop_taskrun = build(TRIAL, &[Flag::CoopTaskrun]).is_ok();
     let mut accepted = Vec::new();
     for flag in [
         Flag::SubmitAll,
@@ -224,11 +224,12 @@ fn probe_ring(kernel: KernelVersion, settings: &EngineSettings) -> Result<RingFe
         Flag::NoSqarray,
     ] {
         accepted.push(flag);
-        if build(settings, &accepted).is_err() {
+        if build(TRIAL, &accepted).is_err() {
             accepted.pop();
         }
     }
-    let ring = build(settings, &accepted).map_err(|error| Blocked::from_error(&error))?;
+    let ring =
+        build(Size::of_worker(settings), &accepted).map_err(|error| Blocked::from_error(&error))?;
     let defer_taskrun = accepted.contains(&Flag::DeferTaskrun);
     // What multishot means shows in no operation code. Whoever knows DEFER_TASKRUN (6.1) has what
     // came before it, backported or not.
@@ -261,10 +262,33 @@ enum Flag {
     NoSqarray,
 }
 
-fn build(settings: &EngineSettings, flags: &[Flag]) -> io::Result<IoUring> {
+/// How large a ring is.
+#[derive(Clone, Copy)]
+struct Size {
+    submissions: u32,
+    completions: u32,
+}
+
+/// Flags are tried on small rings: the kernel gives memory of a closed ring back only later, and an
+/// unprivileged process has little of it to lock.
+const TRIAL: Size = Size {
+    submissions: 4,
+    completions: 8,
+};
+
+impl Size {
+    fn of_worker(settings: &EngineSettings) -> Size {
+        Size {
+            submissions: settings.ring_entries,
+            // A completion queue smaller than twice the submission queue would overflow.
+            completions: COMPLETION_ENTRIES.max(settings.ring_entries * 2),
+        }
+    }
+}
+
+fn build(size: Size, flags: &[Flag]) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
-    // A completion queue smaller than twice the submission queue would be refused.
-    builder.setup_cqsize(COMPLETION_ENTRIES.max(settings.ring_entries * 2));
+    builder.setup_cqsize(size.completions);
     for flag in flags {
         match flag {
             Flag::SubmitAll => builder.setup_submit_all(),
@@ -274,7 +298,7 @@ fn build(settings: &EngineSettings, flags: &[Flag]) -> io::Result<IoUring> {
             Flag::NoSqarray => builder.setup_no_sqarray(),
         };
     }
-    builder.build(settings.ring_entries)
+    builder.build(size.submissions)
 }
 
 /// What the kernel says about its operations; one that cannot say it (before 5.6) has none of ours.

@@ -21,15 +21,17 @@ impl<'a> Authority<'a> {
             return Self::parse_ip_literal(bytes);
         }
         let mut end = 0;
-        while let Some(byte) = bytes.get(end) {
-            match CLASSES[*byte as usize] {
-                Class::Name => end += 1,
-                Class::Percent if is_escape(&bytes[end..]) => end += 3,
-                Class::Colon => break,
-                Class::Percent | Class::Other => return None,
+        loop {
+            let is_name = |byte: &u8| IS_NAME[*byte as usize];
+            end += bytes[end..].iter().take_while(|byte| is_name(byte)).count();
+            match &bytes[end..] {
+                [] | [b':', ..] => return Self::with_port(bytes, end),
+                [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    end += 3;
+                }
+                _ => return None,
             }
         }
-        Self::with_port(bytes, end)
     }
 
     #[cold]
@@ -57,42 +59,30 @@ impl<'a> Authority<'a> {
 }
 
 fn parse_port(digits: &[u8]) -> Option<u16> {
-    digits.iter().try_fold(0u16, |port, byte| {
-        let digit = byte.is_ascii_digit().then(|| u16::from(byte - b'0'))?;
-        port.checked_mul(10)?.checked_add(digit)
-    })
+    const DIGITS_MAX: usize = 5;
+    if digits.len() > DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let port = digits
+        .iter()
+        .fold(0u32, |port, byte| port * 10 + u32::from(byte - b'0'));
+    u16::try_from(port).ok()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// unreserved or sub-delims of RFC 3986 §2
-    Name,
-    Percent,
-    Colon,
-    Other,
-}
-
-static CLASSES: [Class; 256] = {
-    let mut classes = [Class::Other; 256];
+/// The bytes of a registered name: unreserved and sub-delims of RFC 3986 §2.
+static IS_NAME: [bool; 256] = {
+    let mut is_name = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => Class::Name,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => {
-                Class::Name
-            }
-            b'%' => Class::Percent,
-            b':' => Class::Colon,
-            _ => Class::Other,
-        };
+        is_name[byte] = matches!(
+            byte as u8,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
+                | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+        );
         byte += 1;
     }
-    classes
+    is_name
 };
-
-fn is_escape(bytes: &[u8]) -> bool {
-    matches!(bytes, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-}
 
 #[cfg(test)]
 mod tests {

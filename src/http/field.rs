@@ -186,7 +186,8 @@ impl<'a> Fields<'a> {
         self.repeated.0 & KnownSet::of(&[known]).0 != 0
     }
 
-    /// The values of all lines of a known field, in order (a list field may be split, RFC 9110 §5.3).
+    /// The values of all lines of a known field, in order (a list field may be split, RFC 9110
+    /// §5.3).
     pub fn all(&self, known: Known) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let lines = if self.has_any(KnownSet::of(&[known])) {
             &self.list[self.first[known as usize] as usize..]

@@ -1,7 +1,7 @@
 //! Value types of HTTP semantics (RFC 9110), the same for every version of the protocol.
 //!
-//! Pure: no I/O, no clock, no unsafe. Bytes of a peer are parsed here once into types that cannot be
-//! wrong; nothing behind them checks again.
+//! Pure: no I/O, no clock, no unsafe. Bytes of a peer are parsed here once into types that cannot
+//! be wrong; nothing behind them checks again.
 
 pub mod authority;
 pub mod conditions;

@@ -29,8 +29,8 @@ pub struct SafePath {
 impl SafePath {
     /// Decodes and normalises the path of a request (RFC 3986 §2.1, §5.2.4).
     ///
-    /// Empty segments are merged away, since `a//b` and `a/b` name one file. A path that climbs above
-    /// its root is refused, not clamped as RFC 3986 would: no honest client sends one.
+    /// Empty segments are merged away, since `a//b` and `a/b` name one file. A path that climbs
+    /// above its root is refused, not clamped as RFC 3986 would: no honest client sends one.
     pub fn parse(raw: &[u8]) -> Result<SafePath, PathError> {
         let Some(raw) = raw.strip_prefix(b"/") else {
             return Err(PathError::BadRequest(

@@ -60,8 +60,8 @@ pub fn unsatisfied_content_range(complete_length: u64) -> String {
 /// What a `Range` field means for one representation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeRequest {
-    /// The whole representation: the unit is unknown, the field is malformed, or it asks for several
-    /// ranges (RFC 9110 §14.2 lets a server ignore all of these).
+    /// The whole representation: the unit is unknown, the field is malformed, or it asks for
+    /// several ranges (RFC 9110 §14.2 lets a server ignore all of these).
     Ignore,
     /// One range.
     Single(ByteRange),
@@ -251,7 +251,11 @@ mod tests {
         }
 
         #[test]
-        fn a_plain_range_is_cut_at_the_end(first in 0u64..50, more in 0u64..50, length in 1u64..60) {
+        fn a_plain_range_is_cut_at_the_end(
+            first in 0u64..50,
+            more in 0u64..50,
+            length in 1u64..60,
+        ) {
             let last = first + more;
             let expected = match ByteRange::new(first, last.min(length - 1), length) {
                 Some(range) => RangeRequest::Single(range),

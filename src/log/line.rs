@@ -9,14 +9,20 @@ use crate::base::limits::LOG_LINE_BYTES_MAX;
 /// `downpour: warning: …` and a line feed. Control characters are escaped, so that bytes of a peer
 /// can neither forge a line nor talk to a terminal.
 pub(super) fn render(level: Level, message: fmt::Arguments<'_>) -> String {
-    let mut line = Line::default();
-    line.text.push_str(match level {
+    let prefix = match level {
         Level::Error => "downpour: error: ",
         Level::Warn => "downpour: warning: ",
         Level::Info => "downpour: ",
         Level::Debug => "downpour: debug: ",
         Level::Trace => "downpour: trace: ",
-    });
+    };
+    plain(prefix, message)
+}
+
+/// The same with a prefix of the caller's, which is taken as it is.
+pub(super) fn plain(prefix: &str, message: fmt::Arguments<'_>) -> String {
+    let mut line = Line::default();
+    line.text.push_str(prefix);
     // The only error is ours, for a line that is long enough.
     if line.write_fmt(message).is_err() {
         line.text.push('…');

@@ -1,5 +1,6 @@
 //! The queue between whoever logs and the thread that writes.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,9 +12,6 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use super::line;
 use crate::base::limits::LOG_LINES_WAITING_MAX;
-
-/// Target of the one line that says what runs; it stands without any prefix.
-pub const START_LINE: &str = "start";
 
 /// How long the end of the process waits for lines that were not written yet: a blocked terminal
 /// must not keep a server alive.
@@ -70,19 +68,13 @@ impl Log for Sink {
         // Crates below us may be chatty; their warnings are worth a line, their stories are not.
         metadata.level() <= log::max_level()
             && (metadata.level() <= LevelFilter::Warn
-                || metadata.target() == START_LINE
                 || metadata.target().starts_with(env!("CARGO_PKG_NAME")))
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
+        if self.enabled(record.metadata()) {
+            self.offer(line::render(record.level(), *record.args()));
         }
-        self.offer(if record.target() == START_LINE {
-            format!("{}\n", record.args())
-        } else {
-            line::render(record.level(), *record.args())
-        });
     }
 
     fn flush(&self) {}
@@ -109,8 +101,11 @@ fn write_lines(entries: &Receiver<Entry>, dropped: &AtomicU64, output: &mut dyn 
 fn tell_dropped(dropped: &AtomicU64, output: &mut dyn Write) {
     let count = dropped.swap(0, Ordering::Relaxed);
     if count > 0 {
-        let told = format_args!("{count} log lines were dropped, because they came too fast");
-        let _ = output.write_all(line::render(log::Level::Warn, told).as_bytes());
+        let line = line::render(
+            log::Level::Warn,
+            format_args!("{count} log lines were dropped, because they came too fast"),
+        );
+        let _ = output.write_all(line.as_bytes());
     }
 }
 
@@ -144,6 +139,38 @@ pub fn start(level: LevelFilter) -> io::Result<LogThread> {
     // Should another thread have been faster, its sink stays and our writer ends with our queue.
     let _ = log::set_logger(SINK.get_or_init(|| sink));
     Ok(LogThread(()))
+}
+
+/// Writes one line that has no weight and no prefix, whatever the level: the start line.
+pub fn announce(line: &str) {
+    if let Some(sink) = SINK.get() {
+        sink.offer(line::plain("", format_args!("{line}")));
+    }
+}
+
+/// Writes a sentence on standard error at once: for a process that ends now.
+pub fn complain(sentence: &dyn fmt::Display) {
+    let line = line::plain("downpour: ", format_args!("{sentence}"));
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Makes a panic one line of the log instead of a page on standard error.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("without a message");
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("a thread");
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        log::error!("{name} panicked at {place}: {message} (this is a bug; please report it)");
+    }));
 }
 
 #[cfg(test)]
@@ -216,19 +243,14 @@ mod tests {
         let (sink, entries) = Sink::new(8);
         log::set_max_level(LevelFilter::Info);
         let say = |level, target| {
-            let text = format_args!("from {target}");
-            let record = Record::builder()
-                .level(level)
-                .target(target)
-                .args(text)
-                .build();
-            sink.log(&record);
+            let mut record = Record::builder();
+            record.level(level).target(target);
+            sink.log(&record.args(format_args!("from {target}")).build());
         };
         say(log::Level::Info, "mio::poll");
         say(log::Level::Warn, "mio::poll");
         say(log::Level::Info, "downpour::cold");
         say(log::Level::Debug, "downpour::cold");
-        say(log::Level::Info, START_LINE);
         drop(sink);
         let lines: Vec<String> = entries
             .iter()
@@ -240,7 +262,6 @@ mod tests {
         let expected = [
             "downpour: warning: from mio::poll\n",
             "downpour: from downpour::cold\n",
-            "from start\n",
         ];
         assert_eq!(lines, expected);
     }

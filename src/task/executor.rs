@@ -240,7 +240,7 @@ mod tests {
         }));
         executor.run_ready();
         let waker = receiver.recv().unwrap();
-        std::thread::spawn(move || waker.wake()).join().unwrap();
+        thread::spawn(move || waker.wake()).join().unwrap();
         assert!(executor.has_ready());
         executor.run_ready();
         assert!(executor.is_empty());

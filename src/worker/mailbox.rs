@@ -9,13 +9,11 @@ use crate::engine::Waker;
 /// What other threads tell a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Shut down: finish what is being answered, within the grace period.
-    Drain {
-        /// After that, what has not ended is cut off.
+    /// Shut down: take no more connections and requests, finish what is being answered.
+    Shutdown {
+        /// After that, what has not ended is cut off; zero ends everything at once.
         grace: Duration,
     },
-    /// Shut down at once.
-    Stop,
 }
 
 /// The sending and the receiving end; clones share one box.
@@ -75,14 +73,19 @@ mod tests {
         let sender = mailbox.clone();
         let grace = Duration::from_secs(1);
         std::thread::spawn(move || {
-            sender.send(Message::Drain { grace });
-            sender.send(Message::Stop);
+            sender.send(Message::Shutdown { grace });
+            sender.send(Message::Shutdown {
+                grace: Duration::ZERO,
+            });
         })
         .join()
         .unwrap();
         let mut messages = Vec::new();
         mailbox.take(&mut messages);
-        assert_eq!(messages, [Message::Drain { grace }, Message::Stop]);
+        let at_once = Message::Shutdown {
+            grace: Duration::ZERO,
+        };
+        assert_eq!(messages, [Message::Shutdown { grace }, at_once]);
         mailbox.take(&mut messages);
         assert_eq!(messages.len(), 2);
     }

@@ -56,7 +56,7 @@ impl<E: Engine> Worker<E> {
         &mut self.connections
     }
 
-    /// Turns until everything has ended after a [`Message::Drain`] or [`Message::Stop`].
+    /// Turns until everything has ended after a [`Message::Shutdown`].
     pub fn run(&mut self) -> io::Result<()> {
         while self.turn()? == Turn::Goes {}
         Ok(())
@@ -96,13 +96,9 @@ impl<E: Engine> Worker<E> {
         self.mailbox.take(&mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::Drain { grace } => {
+                Message::Shutdown { grace } => {
                     self.cut_off = Some(now + grace);
                     self.connections.drain();
-                }
-                Message::Stop => {
-                    self.cut_off = Some(now);
-                    self.connections.terminate_all();
                 }
             }
         }

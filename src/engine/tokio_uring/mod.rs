@@ -144,6 +144,7 @@ impl TokioUringEngine {
             for command in commands {
                 spawn(command, &shared, listeners, sockets, tick_task);
             }
+            // Tasks that became ready together run together, before this one goes on.
             if sleep {
                 shared.happened().await;
             } else {
@@ -152,8 +153,6 @@ impl TokioUringEngine {
                 // would only mean not to have waited for that.
                 let _ = ::tokio_uring::no_op().await;
             }
-            // Others that are ready run before we leave.
-            tokio::task::yield_now().await;
         });
         self.now = clock::read();
     }

@@ -58,7 +58,6 @@ impl Message {
 
 impl UringEngine<'_> {
     pub(super) fn start_send(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool) {
-        assert!(!batch.is_empty(), "an empty batch is not sent");
         let state = self.socket_mut(socket);
         assert!(
             state.sending.is_none() && !state.writable_polled,

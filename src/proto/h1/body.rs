@@ -38,8 +38,8 @@ impl BodyReader {
         }
     }
 
-    /// Takes one step: at most one piece of data. Consumes at least one byte of an input that is not
-    /// empty, unless the body has ended. Call again with the rest of the input.
+    /// Takes one step: at most one piece of data. Consumes at least one byte of an input that is
+    /// not empty, unless the body has ended. Call again with the rest of the input.
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> Result<BodyStep<'a>, Fault> {
         match self {
             BodyReader::Length(remaining) => {

@@ -1,7 +1,8 @@
 //! The head of a request (RFC 9112 §2–§7), from bytes to a borrowed [`Head`] in one pass.
 //!
-//! `httparse` splits the lines; everything that gives them meaning, and every reason to refuse them,
-//! stands here. A head that ends early is `Partial` only while it can still become a valid one.
+//! `httparse` splits the lines; everything that gives them meaning, and every reason to refuse
+//! them, stands here. Garbage and excess are refused at their first byte, what the lines mean only
+//! once the head is whole; a verdict never changes with the bytes that follow.
 
 use std::mem::MaybeUninit;
 
@@ -112,8 +113,8 @@ pub fn parse_head<'s, 'b: 's>(
     }
 }
 
-/// Whether `input` may hold a whole head, when parsing its first `seen` bytes gave `Partial`. Lets a
-/// caller wait for the end of a slow head without parsing its beginning again and again.
+/// Whether `input` may hold a whole head, when parsing its first `seen` bytes gave `Partial`. Lets
+/// a caller wait for the end of a slow head without parsing its beginning again and again.
 pub fn may_be_complete(input: &[u8], seen: usize) -> bool {
     // An empty line that began within the seen bytes may end in the new ones.
     let new = &input[seen.saturating_sub(3).min(input.len())..];
@@ -206,9 +207,9 @@ const MESSAGE_FIELDS: KnownSet = KnownSet::of(&[
     Known::Expect,
 ]);
 
-/// §2.2 allows a lone LF as the end of a line, and httparse takes it; we do not, since the recipients
-/// before and behind us may differ. A line break stands before each name and before the end, and
-/// nowhere else, so that looking there costs a compare a line.
+/// §2.2 allows a lone LF as the end of a line, and httparse takes it; we do not, since the
+/// recipients before and behind us may differ. A line break stands before each name and before the
+/// end, and nowhere else, so that looking there costs a compare a line.
 #[inline]
 fn all_lines_end_in_crlf(text: &[u8], list: &[Field<'_>]) -> bool {
     let start = text.as_ptr().addr();
@@ -312,6 +313,12 @@ fn read_transfer_encoding(fields: &Fields<'_>) -> Result<Framing, Fault> {
 
 /// §9.3: 1.1 persists unless told otherwise, 1.0 only when asked to.
 fn read_keep_alive(fields: &Fields<'_>, version: Version) -> bool {
+    // What nearly all requests say; and one line needs no search for further ones.
+    if let Some(value) = fields.get_single(Known::Connection)
+        && value.eq_ignore_ascii_case(b"keep-alive")
+    {
+        return true;
+    }
     let mut keep_alive = version == Version::Http11;
     for option in fields.all(Known::Connection).flat_map(list_members) {
         if option.eq_ignore_ascii_case(b"close") {

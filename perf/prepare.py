@@ -1,0 +1,115 @@
+"""What a run needs: packages, programs, the bodies and the site."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import servers
+import workloads
+
+PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}
+# A metapackage that depends on the documentation of the current major version: more than a thousand
+# pages of about 15 KB. It is unpacked, not installed, since slim images leave /usr/share/doc out.
+SITE_METAPACKAGE = "postgresql-doc"
+SITE_PAGES_MIN = 300
+
+
+class CannotPrepare(Exception):
+    """Something is missing that the run cannot get by itself."""
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise CannotPrepare(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def apt_update_once():
+    """Package lists may be missing or old on a fresh machine."""
+    if not apt_update_once.done:
+        run("apt-get", "update", "-qq")
+        apt_update_once.done = True
+
+
+apt_update_once.done = False
+
+
+def install_packages(server_names):
+    needed = ["wrk"] + (["nginx"] if "nginx" in server_names else [])
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    missing = [PACKAGES[tool] for tool in needed if not shutil.which(tool, path=path)]
+    if not missing:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise CannotPrepare(f"please install {' and '.join(missing)} "
+                            "(as root on Debian this would be done for you)")
+    apt_update_once()
+    # RUNLEVEL=1 keeps Debian from starting the packaged nginx as a service.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=environment)
+
+
+def build_programs(server_names):
+    if any(name in servers.ENGINES for name in server_names):
+        print("building downpour (release) …", flush=True)
+        run("cargo", "build", "--release", "--quiet", cwd=servers.PROJECT)
+    if "floor" in server_names:
+        print("building perf/floor (release) …", flush=True)
+        run("cargo", "build", "--release", "--quiet",
+            "--manifest-path", servers.PROJECT / "perf/floor/Cargo.toml",
+            "--target-dir", servers.PROJECT / "target/floor", cwd=servers.PROJECT)
+
+
+def site_source():
+    """The unpacked documentation package, fetched once and kept under target/."""
+    kept = servers.PROJECT / "target/perf/site"
+    if not kept.exists():
+        unpack_site(kept)
+    return kept
+
+
+def unpack_site(kept):
+    if not shutil.which("apt-get"):
+        raise CannotPrepare("the site workload needs apt-get to fetch a documentation package; "
+                            "leave it out with --only")
+    partial = kept.with_name("site.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    if os.geteuid() == 0:
+        apt_update_once()
+    depends = run("apt-cache", "depends", "--important", SITE_METAPACKAGE)
+    package = next((word for line in depends.splitlines() for word in line.split()
+                    if word.startswith(SITE_METAPACKAGE + "-")), None)
+    if package is None:
+        raise CannotPrepare(f"apt knows no package behind {SITE_METAPACKAGE}: run apt-get update")
+    run("apt-get", "download", "-qq", package, cwd=partial)
+    archive = next(partial.glob("*.deb"))
+    run("dpkg-deb", "-x", archive, partial)
+    archive.unlink()
+    partial.rename(kept)
+
+
+def lay_site(root):
+    """Copies the pages into `root`; returns their paths, sorted, as a request spells them."""
+    paths = []
+    for page in sorted(site_source().rglob("*.html")):
+        if page.is_symlink() or not page.is_file():
+            continue
+        target = root / "site" / page.name
+        if target.exists():
+            raise CannotPrepare(f"two pages are named {page.name}")
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(page, target)
+        paths.append(f"/site/{page.name}")
+    if len(paths) < SITE_PAGES_MIN:
+        raise CannotPrepare(f"the site has {len(paths)} pages, fewer than {SITE_PAGES_MIN}")
+    return paths
+
+
+def lay_root(root, with_site):
+    """Everything that is served; returns the paths of the site."""
+    root.mkdir()
+    workloads.write_bodies(root)
+    return lay_site(root) if with_site else []

@@ -1,0 +1,164 @@
+"""The servers that are compared, each started as its own documentation would have it.
+
+A server is started afresh for every single measurement, pinned to the server's core, and ended by
+its process id.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+DOWNPOUR = PROJECT / "target/release/downpour"
+FLOOR = PROJECT / "target/floor/release/downpour-floor"
+
+SERVER_CPU = 0
+CLIENT_CPU = 1
+
+ENGINES = {
+    "downpour": "io-uring",
+    "downpour-epoll": "epoll",
+    "downpour-tokio-uring": "tokio-uring",
+}
+NAMES = [*ENGINES, "nginx", "floor"]
+
+READY_WITHIN_S = 10
+STOP_WITHIN_S = 10
+
+
+class ServerFailed(Exception):
+    """A server that did not start, answered wrongly or would not end."""
+
+
+@dataclass
+class Running:
+    """A started server."""
+
+    name: str
+    port: int
+    process: subprocess.Popen
+    log: Path
+
+    def pids(self):
+        """Its process and all its descendants (nginx has a master and a worker)."""
+        found, queue = [], [self.process.pid]
+        while queue:
+            pid = queue.pop()
+            found.append(pid)
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                queue += [int(word) for word in children.read_text().split()]
+        return found
+
+    def stop(self):
+        """Ends it, kindly at first. A server that will not end has failed."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise ServerFailed(f"{self.name} did not end {STOP_WITHIN_S} s after SIGTERM") from None
+
+    def check_engine(self):
+        """Confirms that the engine which was asked for is the one that runs."""
+        wanted = ENGINES.get(self.name)
+        log = self.log.read_text(errors="replace")
+        if wanted and not re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w-])", log):
+            raise ServerFailed(f"{self.name} does not say that its engine is {wanted}: {log!r}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(name, root, body_bytes, scratch, wait=True):
+    """Starts the server `name` on `root` and waits until it accepts connections."""
+    port = free_port()
+    scratch = scratch / f"{name}-{port}"
+    scratch.mkdir()
+    log = scratch / "output.log"
+    command = ["taskset", "-c", str(SERVER_CPU), *command_of(name, port, root, body_bytes, scratch)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=plain_environment(),
+                                   stdin=subprocess.DEVNULL, cwd=scratch)
+    running = Running(name, port, process, log)
+    if wait:
+        try:
+            wait_ready(running)
+        except ServerFailed:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            raise
+    return running
+
+
+def plain_environment():
+    """Ours without DOWNPOUR_*: every flag of downpour is also a variable."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DOWNPOUR_")}
+
+
+def wait_ready(running):
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if running.process.poll() is not None:
+            break
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", running.port)) == 0:
+                return
+        time.sleep(0.005)
+    output = running.log.read_text(errors="replace").strip()
+    raise ServerFailed(f"{running.name} did not start: {output or 'it says nothing'}")
+
+
+def command_of(name, port, root, body_bytes, scratch):
+    """The exact command of one server."""
+    if name in ENGINES:
+        return [str(DOWNPOUR), "serve", str(root), "--listen", f"127.0.0.1:{port}",
+                "--engine", ENGINES[name], "--workers", "1", "--cpus", str(SERVER_CPU),
+                "--max-connections", "20000", "--keepalive-timeout", "300s"]
+    if name == "nginx":
+        return [nginx_binary(), "-p", str(scratch), "-c", str(nginx_config(port, root, scratch))]
+    if name == "floor":
+        return [str(FLOOR), "--port", str(port), "--cpu", str(SERVER_CPU),
+                "--bytes", str(body_bytes)]
+    raise ValueError(f"there is no server {name}; there are {', '.join(NAMES)}")
+
+
+def nginx_binary():
+    return shutil.which("nginx") or "/usr/sbin/nginx"
+
+
+def nginx_config(port, root, scratch):
+    """Fills the template in. Only root may name a user, and only root needs to: the scratch
+    directories are ours."""
+    text = (PROJECT / "perf/nginx/nginx.conf").read_text()
+    values = {
+        "USER": "user root;" if os.geteuid() == 0 else "",
+        "CPU_MASK": f"{1 << SERVER_CPU:b}",
+        "SCRATCH": scratch,
+        "PORT": port,
+        "ROOT": root,
+    }
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    config = scratch / "nginx.conf"
+    config.write_text(text)
+    return config
+
+
+def version_of(name):
+    """What the server calls itself, for the record."""
+    if name == "floor":
+        return "perf/floor of the same revision"
+    command = [nginx_binary(), "-v"] if name == "nginx" else [str(DOWNPOUR), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return (done.stdout + done.stderr).strip()

@@ -1,0 +1,92 @@
+"""The figures that the project has set itself, checked on the medians of one interleaved run.
+
+A ratio is ours over theirs: CPU µs per request unless another figure is named.
+"""
+
+from dataclasses import dataclass
+from statistics import median
+
+import servers
+from workloads import KEEP_ALIVE, LOADED
+
+# Two engines that cost the same differ by this much from run to run.
+NOISE = 1.02
+
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class Target:
+    """`ours` over `theirs` (or `ours` itself) must be at most `limit`, or at least for `above`."""
+
+    workload: str
+    figure: str
+    theirs: str | None
+    limit: float
+    ours: str = "downpour"
+    above: bool = False
+    unit: str = ""
+
+    def text(self):
+        against = f" / {self.theirs}" if self.theirs else ""
+        limit = f"{'≥' if self.above else '≤'} {self.limit:g}{self.unit}"
+        return f"{self.workload}: {self.figure} of {self.ours}{against} {limit}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    target: Target
+    value: float
+
+    @property
+    def met(self):
+        limit = self.target.limit
+        return self.value >= limit if self.target.above else self.value <= limit
+
+
+def cpu(workload, theirs, limit, ours="downpour"):
+    return Target(workload, "cpu_us", theirs, limit, ours)
+
+
+TARGETS = [
+    cpu("100B", "nginx", 0.55), cpu("100B", "floor", 1.10),
+    cpu("1KB", "nginx", 0.55), cpu("1KB", "floor", 1.10),
+    cpu("10KB", "nginx", 0.60), cpu("10KB", "floor", 1.12),
+    cpu("100KB", "nginx", 0.70),
+    cpu("1MB", "nginx", 0.60), cpu("1MB", "floor", 0.70),
+    cpu("10MB", "nginx", 0.85),
+    cpu("pipeline16", "nginx", 0.10), cpu("pipeline16", "floor", 1.3),
+    cpu("new-connection", "nginx", 0.85), cpu("new-connection", "floor", 1.0),
+    *[Target(workload, "p99_us", "nginx", 1.0) for workload in KEEP_ALIVE],
+    *[Target(workload, "requests_s", "nginx", 1.0, above=True) for workload in KEEP_ALIVE],
+    Target("idle8000", "idle_bytes", "nginx", 1.0),
+    *[cpu(workload, "downpour-epoll", 1.0 if workload in KEEP_ALIVE else NOISE)
+      for workload in LOADED],
+    Target("start", "start_ms", None, 20, unit=" ms"),
+    Target("start", "rss_bytes", None, 20 * MEGABYTE, unit=" B"),
+    Target("binary", "bytes", None, 8 * MEGABYTE, unit=" B"),
+]
+
+
+def median_of(results, workload, server, figure):
+    """The median over the rounds; None where it was not measured."""
+    rounds = results.get(workload, {}).get(server, [])
+    values = [figures[figure] for figures in rounds if figure in figures]
+    return median(values) if values else None
+
+
+def verdicts(results):
+    """A verdict for every target whose figures were measured."""
+    found = []
+    for target in TARGETS:
+        if target.workload == "binary":
+            measured = results.get("start", {}).get("downpour")
+            value = servers.DOWNPOUR.stat().st_size if measured else None
+        else:
+            value = median_of(results, target.workload, target.ours, target.figure)
+        if value is not None and target.theirs:
+            theirs = median_of(results, target.workload, target.theirs, target.figure)
+            value = value / theirs if theirs else None
+        if value is not None:
+            found.append(Verdict(target, value))
+    return found

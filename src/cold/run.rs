@@ -1,0 +1,227 @@
+//! From the first request to the end of the process: signals, and workers that must not vanish.
+//!
+//! ```text
+//! running --SIGTERM, SIGINT--> draining --all workers ended, or the grace is over--> exit 0
+//!    |                            `-------a second signal--> exit 128 + its number
+//!    `----all workers ended by themselves--> exit 1
+//! ```
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::worker::{Handle, Message};
+
+/// How often a running server looks whether its workers live.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// The same while it waits for their end.
+const JOIN_EVERY: Duration = Duration::from_millis(10);
+/// What workers may take beyond the grace to cut what is left, before the process goes anyway.
+const CUT_WAIT: Duration = Duration::from_millis(500);
+
+/// The cold thread's runtime with its signals, which are caught from [`ColdThread::new`] on.
+#[derive(Debug)]
+pub struct ColdThread {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// A signal that asks the process to end, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Terminate,
+    Interrupt,
+}
+
+impl Order {
+    fn name(self) -> &'static str {
+        match self {
+            Order::Terminate => "SIGTERM",
+            Order::Interrupt => "SIGINT",
+        }
+    }
+
+    /// What a shell reports of a process that such a signal killed.
+    fn exit_code(self) -> ExitCode {
+        match self {
+            Order::Terminate => ExitCode::from(128 + 15),
+            Order::Interrupt => ExitCode::from(128 + 2),
+        }
+    }
+}
+
+impl Signals {
+    fn catch() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the order to end; other signals are answered on the way.
+    async fn order(&mut self) -> Order {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Order::Terminate,
+                _ = self.interrupt.recv() => return Order::Interrupt,
+                _ = self.hangup.recv() => {
+                    log::info!("SIGHUP is reserved for reloading and does nothing yet");
+                }
+            }
+        }
+    }
+}
+
+impl ColdThread {
+    /// Takes over the calling thread's signals. To be called before workers start, so that an early
+    /// signal is not lost.
+    pub fn new() -> io::Result<ColdThread> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let signals = Signals::catch()?;
+        drop(entered);
+        Ok(ColdThread { runtime, signals })
+    }
+
+    /// Runs until the process is to end. `grace` is what an orderly end may take.
+    pub fn run(mut self, mut workers: Vec<Handle>, grace: Duration) -> ExitCode {
+        self.runtime.block_on(async {
+            let order = tokio::select! {
+                order = self.signals.order() => order,
+                () = all_vanished(&mut workers) => {
+                    log::error!("no worker is left; the server ends");
+                    return ExitCode::FAILURE;
+                }
+            };
+            log::info!("{}: finishing what is being answered", order.name());
+            for worker in &workers {
+                worker.mailbox.send(Message::Shutdown { grace });
+            }
+            let limit = grace + CUT_WAIT;
+            match drain(self.signals.order(), all_ended(&mut workers), limit).await {
+                End::Answered => {
+                    log::info!("all is answered; goodbye");
+                    ExitCode::SUCCESS
+                }
+                End::Cut => {
+                    log::warn!("the grace period is over; what was not answered is cut");
+                    ExitCode::SUCCESS
+                }
+                End::Again(order) => {
+                    log::warn!("{} again: ending at once", order.name());
+                    order.exit_code()
+                }
+            }
+        })
+    }
+}
+
+/// How an orderly end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Answered,
+    Cut,
+    Again(Order),
+}
+
+async fn drain(
+    next_order: impl Future<Output = Order>,
+    all_ended: impl Future<Output = ()>,
+    limit: Duration,
+) -> End {
+    tokio::select! {
+        order = next_order => End::Again(order),
+        () = all_ended => End::Answered,
+        () = sleep(limit) => End::Cut,
+    }
+}
+
+/// Ends when no worker is left although none was told to go. Each loss is told when it is seen; the
+/// others go on, for their listeners get the connections of the lost one.
+async fn all_vanished(workers: &mut Vec<Handle>) {
+    let mut watch = interval(WATCH_EVERY);
+    watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !workers.is_empty() {
+        watch.tick().await;
+        for lost in take_ended(workers) {
+            let name = name(&lost);
+            let _ = lost.thread.join(); // A panic has been told by the panic hook.
+            log::error!("{name} ended unexpectedly; the others go on");
+        }
+    }
+}
+
+/// Ends when every worker has ended.
+async fn all_ended(workers: &mut Vec<Handle>) {
+    let mut watch = interval(JOIN_EVERY);
+    watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !workers.is_empty() {
+        watch.tick().await;
+        for ended in take_ended(workers) {
+            let _ = ended.thread.join(); // A panic has been told by the panic hook.
+        }
+    }
+}
+
+fn take_ended(workers: &mut Vec<Handle>) -> Vec<Handle> {
+    workers
+        .extract_if(.., |worker| worker.thread.is_finished())
+        .collect()
+}
+
+fn name(worker: &Handle) -> String {
+    worker
+        .thread
+        .thread()
+        .name()
+        .unwrap_or("a worker")
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let bounded = async { tokio::time::timeout(Duration::from_secs(5), future).await };
+        runtime.block_on(bounded).expect("ends long before")
+    }
+
+    #[test]
+    fn the_end_comes_with_the_last_worker_the_second_signal_or_the_limit() {
+        assert_eq!(now(drain(pending(), ready(()), LONG)), End::Answered);
+        let again = drain(ready(Order::Interrupt), pending(), LONG);
+        assert_eq!(now(again), End::Again(Order::Interrupt));
+        let limit = Duration::from_millis(20);
+        assert_eq!(now(drain(pending(), pending(), limit)), End::Cut);
+    }
+
+    #[test]
+    fn a_second_signal_exits_as_a_shell_reports_it() {
+        let shown = |order: Order| format!("{:?}", order.exit_code());
+        assert_eq!(
+            shown(Order::Terminate),
+            format!("{:?}", ExitCode::from(143))
+        );
+        assert_eq!(
+            shown(Order::Interrupt),
+            format!("{:?}", ExitCode::from(130))
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! The start, in the order in which things may fail, and the one line that says it succeeded.
+
+use std::fmt::Write;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::listeners::{self, Bound, WorkerListeners};
+use super::run::ColdThread;
+use super::{descriptors, machine};
+use crate::base::limits::CACHED_DESCRIPTORS_SHARE;
+use crate::cache::{Store, StoreSettings};
+use crate::config::checked::Checked;
+use crate::config::{Config, ServeArgs, StartError, cpus};
+use crate::conn::ConnectionCount;
+use crate::engine::probe::{self, Decision, Unsupported};
+use crate::engine::{EngineChoice, EngineKind};
+use crate::handler::files::{Site, SiteSettings};
+use crate::log::announce;
+use crate::worker::{self, Handle, Message, WorkerSetup};
+
+/// Raises the limit of open files and holds the arguments against this machine.
+pub fn prepare(args: &ServeArgs) -> Result<Checked, StartError> {
+    descriptors::raise();
+    Config::check(args, &machine::read())
+}
+
+/// Serves until a signal ends it. Nothing is logged before all that may fail has succeeded, so that
+/// a failed start is one sentence.
+pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartError> {
+    let config = Arc::new(config);
+    let mut engine = choose_engine(&config)?;
+    // Before the first socket listens: whoever can connect can also stop us in order.
+    let cold = ColdThread::new().map_err(|error| {
+        StartError::machine(
+            format!("signals cannot be caught: {error}"),
+            "raise the limit of open files, as with ulimit -n 65536",
+        )
+    })?;
+    let mut listeners = listeners::bind(&config)?;
+    let shared = Shared::new(&config, engine.kind)?;
+    let workers = start_workers(&shared, &mut engine, &listeners.workers)?;
+    // Each worker has duplicates, so that its closing them ends the listening.
+    listeners.workers.clear();
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    if let Some(fallback) = &engine.fallback {
+        log::warn!("{fallback}");
+    }
+    if config.log.start_line {
+        announce(&start_line(&config, &engine, &listeners.bound));
+    }
+    let exit_code = cold.run(workers, config.timeouts.grace);
+    drop(listeners); // Removes the files of Unix sockets.
+    Ok(exit_code)
+}
+
+fn choose_engine(config: &Config) -> Result<Decision, StartError> {
+    let found = probe::probe(&config.engine_settings);
+    probe::choose(config.engine, &found).map_err(|Unsupported { what, remedy }| {
+        StartError::machine(
+            format!("the engine that --engine names does not work here: {what}"),
+            format!("{remedy}; or use --engine auto"),
+        )
+    })
+}
+
+/// What all workers share: nothing of it changes but what the cache holds.
+struct Shared {
+    config: Arc<Config>,
+    site: Arc<Site>,
+    store: Arc<Store>,
+    count: ConnectionCount,
+}
+
+impl Shared {
+    fn new(config: &Arc<Config>, engine: EngineKind) -> Result<Shared, StartError> {
+        let site = match &config.root {
+            None => Site::welcome(engine.name()),
+            Some(root) => {
+                let settings = SiteSettings {
+                    index_names: config.index.clone(),
+                };
+                Site::open(root, &settings).map_err(|error| {
+                    StartError::machine(
+                        format!("the directory {} cannot be opened: {error}", root.display()),
+                        "let the user that runs downpour read and enter it",
+                    )
+                })?
+            }
+        };
+        let (descriptors, _) = descriptors::limits();
+        let sendfile_from = config.sendfile_bytes_min.max(1);
+        let store = Store::new(StoreSettings {
+            bytes_max: config.cache.bytes_max,
+            entry_bytes_max: config.cache.entry_bytes_max.min(sendfile_from - 1),
+            descriptors_max: descriptors / CACHED_DESCRIPTORS_SHARE,
+        });
+        Ok(Shared {
+            config: Arc::clone(config),
+            site: Arc::new(site),
+            store: Arc::new(store),
+            count: ConnectionCount::new(config.limits.connections_max),
+        })
+    }
+}
+
+/// Starts them all on one engine: on epoll, when only the probe was content with another and any
+/// would do. That happens where the rings of all workers together lock too much memory.
+fn start_workers(
+    shared: &Shared,
+    engine: &mut Decision,
+    listeners: &[WorkerListeners],
+) -> Result<Vec<Handle>, StartError> {
+    let (index, error) = match spawn_all(shared, engine.kind, listeners) {
+        Ok(workers) => return Ok(workers),
+        Err(failure) => failure,
+    };
+    if shared.config.engine != EngineChoice::Auto || engine.kind == EngineKind::Epoll {
+        return Err(cannot_spawn(index, engine.kind, &error));
+    }
+    *engine = Decision {
+        kind: EngineKind::Epoll,
+        features: String::new(),
+        fallback: Some(format!(
+            "using epoll, because worker {index} cannot start its {} engine: {error}; \
+             downpour doctor shows the limits that hurt",
+            engine.kind
+        )),
+    };
+    spawn_all(shared, engine.kind, listeners)
+        .map_err(|(index, error)| cannot_spawn(index, engine.kind, &error))
+}
+
+/// All workers or none.
+fn spawn_all(
+    shared: &Shared,
+    engine: EngineKind,
+    listeners: &[WorkerListeners],
+) -> Result<Vec<Handle>, (usize, io::Error)> {
+    let mut workers: Vec<Handle> = Vec::with_capacity(listeners.len());
+    for (index, sockets) in listeners.iter().enumerate() {
+        let duplicates: io::Result<_> = sockets.iter().map(OwnedFd::try_clone).collect();
+        let worker = duplicates.and_then(|listeners| {
+            worker::spawn(WorkerSetup {
+                index,
+                cpu: shared.config.cpu_of(index),
+                listeners,
+                engine,
+                config: Arc::clone(&shared.config),
+                site: Arc::clone(&shared.site),
+                store: Arc::clone(&shared.store),
+                count: shared.count.clone(),
+            })
+        });
+        match worker {
+            Ok(worker) => workers.push(worker),
+            Err(error) => {
+                let grace = Duration::ZERO;
+                for worker in workers {
+                    worker.mailbox.send(Message::Shutdown { grace });
+                    let _ = worker.thread.join(); // A panic has been told by the panic hook.
+                }
+                return Err((index, error));
+            }
+        }
+    }
+    Ok(workers)
+}
+
+fn cannot_spawn(index: usize, engine: EngineKind, error: &io::Error) -> StartError {
+    StartError::machine(
+        format!("worker {index} cannot start its {engine} engine: {error}"),
+        "use fewer workers or another engine; downpour doctor shows the limits that hurt",
+    )
+}
+
+fn start_line(config: &Config, engine: &Decision, bound: &[Bound]) -> String {
+    let places: Vec<String> = bound.iter().map(Bound::to_string).collect();
+    let mut line = format!(
+        "downpour {} listening on {} ({}",
+        env!("CARGO_PKG_VERSION"),
+        places.join(" and "),
+        engine.kind,
+    );
+    let mut add = |piece: std::fmt::Arguments<'_>| {
+        line.write_fmt(piece).expect("a String takes any text");
+    };
+    if !engine.features.is_empty() {
+        add(format_args!(": {}", engine.features));
+    }
+    match config.workers.get() {
+        1 => add(format_args!("), 1 worker")),
+        workers => add(format_args!("), {workers} workers")),
+    }
+    if !config.cpus.is_empty() {
+        add(format_args!(" on processors {}", cpus::show(&config.cpus)));
+    }
+    match &config.root {
+        Some(root) => add(format_args!(", serving {}", root.display())),
+        None => add(format_args!(
+            ", serving the welcome page (for a site: downpour serve DIR)"
+        )),
+    }
+    line
+}
