@@ -28,6 +28,7 @@ pub mod probe;
 pub mod progress;
 pub mod reserve;
 pub mod settings;
+pub mod sim;
 #[cfg(feature = "tokio-uring")]
 pub mod tokio_uring;
 pub mod uring;

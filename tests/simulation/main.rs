@@ -1,0 +1,331 @@
+//! A whole worker over the simulated engine: clients of every manner, a network and a disk with
+//! every fault, files that change; and an oracle that knows what each answer must be.
+//!
+//! Each seed is a run of its own and can be run again:
+//!
+//! ```text
+//! DOWNPOUR_SIM_SEED=17 cargo test --test simulation      one run
+//! DOWNPOUR_SIM_SEEDS=1000 cargo test --test simulation   the nightly size
+//! ```
+
+mod client;
+mod exchange;
+mod response;
+mod site;
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use downpour::cache::{Store, StoreSettings};
+use downpour::conn::{ConnectionCount, ConnectionSettings, Services};
+use downpour::engine::sim::{Client, Coverage, Fault, Random, Sim, SimEngine, SimSettings};
+use downpour::engine::{Engine, ListenerId};
+use downpour::handler::files::{Files, Site as ServedSite, SiteSettings};
+use downpour::worker::{Mailbox, Message, Turn, Worker};
+
+use client::{Excuses, Plan};
+use exchange::Truth;
+use site::Site;
+
+/// Runs of an ordinary test.
+const SEEDS: u64 = 50;
+/// Clients begin within this time.
+const STARTS_WITHIN: Duration = Duration::from_secs(9);
+
+/// Runs count the descriptors of the process, so they take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is not a number: {value}")),
+    )
+}
+
+#[test]
+fn a_worker_keeps_its_promises_in_every_world() {
+    let _alone = alone();
+    if let Some(seed) = number_from("DOWNPOUR_SIM_SEED") {
+        let mut settings = SimSettings::random(seed);
+        settings.trace_events = 5000;
+        println!("{settings:#?}");
+        println!("{}", run(seed, settings).trace);
+        return;
+    }
+    let seeds = number_from("DOWNPOUR_SIM_SEEDS").unwrap_or(SEEDS);
+    let mut coverage = Coverage::default();
+    let mut answers = 0;
+    for seed in 0..seeds {
+        let started = std::time::Instant::now();
+        let run = run(seed, SimSettings::random(seed));
+        println!("{seed}: {:?}", started.elapsed());
+        coverage.add(&run.coverage);
+        answers += run.answers;
+    }
+    println!("{seeds} runs, {answers} answers, {coverage:?}");
+    assert!(
+        answers as u64 > 20 * seeds,
+        "only {answers} answers in {seeds} runs"
+    );
+    assert_eq!(
+        coverage.missing(),
+        [],
+        "faults that no worker has met: {coverage:?}"
+    );
+}
+
+#[test]
+fn a_calm_world_has_no_excuses() {
+    let _alone = alone();
+    for seed in 0..SEEDS / 5 {
+        let run = run(seed, SimSettings::calm());
+        assert_eq!(run.coverage.of(Fault::IoError), 0);
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    let _alone = alone();
+    for seed in 0..3 {
+        let first = run(seed, SimSettings::random(seed));
+        let again = run(seed, SimSettings::random(seed));
+        assert_eq!(first.trace, again.trace, "seed {seed}");
+        assert_eq!(first.fingerprint, again.fingerprint, "seed {seed}");
+    }
+}
+
+/// What is left of a run.
+struct Run {
+    coverage: Coverage,
+    answers: usize,
+    trace: String,
+    fingerprint: u64,
+}
+
+/// Says how to run a failure again.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "again: DOWNPOUR_SIM_SEED={} cargo test --test simulation",
+                self.0
+            );
+        }
+    }
+}
+
+fn run(seed: u64, settings: SimSettings) -> Run {
+    let _replay = Replay(seed);
+    let descriptors_before = open_descriptors();
+    let run = run_in_scratch(seed, settings);
+    assert_eq!(open_descriptors(), descriptors_before, "descriptors leaked");
+    run
+}
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("Linux").count()
+}
+
+fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
+    let mut random = Random::new(seed ^ 0x00C1_1E17);
+    let site = Rc::new(RefCell::new(Site::new(&mut random)));
+    let slow_disk = settings.slow_disk > 0.0;
+    let engine = SimEngine::new(seed, settings).expect("an eventfd");
+    let sim = engine.sim();
+    let store = Arc::new(Store::new(store_settings(&mut random)));
+    let mut worker = make_worker(engine, &mut random, &site.borrow(), &store);
+    let mailbox = worker.mailbox();
+    let clients = plan_clients(&sim, &mut random);
+    plan_changes(&sim, &mut random, &site);
+    let drains_early = random.chance(0.2);
+    if drains_early {
+        let delay = Duration::from_micros(random.any_size(23));
+        let message = random_end(&mut random);
+        let mailbox = mailbox.clone();
+        sim.after(delay, move |_| mailbox.send(message));
+    }
+
+    serve(&mut worker, &mailbox, &sim, &clients);
+    drop(worker);
+    sim.settle();
+    sim.assert_quiescent();
+
+    let coverage = sim.coverage();
+    let excuses = Excuses {
+        drained: drains_early,
+        shed: coverage.of(Fault::AcceptFailed) > 0,
+    };
+    let mut answers = 0;
+    for (plan, client) in clients.borrow().iter() {
+        let truth = Truth {
+            site: &site,
+            since: plan.starts_at,
+            lag: Duration::from_millis(if slow_disk { 30_000 } else { 1_200 }),
+            may_fail: coverage.of(Fault::IoError) > 0,
+            tag_before: None,
+        };
+        let _explain = Explain(plan, client);
+        answers += plan.check(client, &sim, truth, excuses);
+    }
+    check_store(store);
+    Run {
+        coverage,
+        answers,
+        trace: sim.trace(),
+        fingerprint: sim.fingerprint(),
+    }
+}
+
+/// Says what a client was about when its check fails.
+struct Explain<'a>(&'a Plan, &'a Client);
+
+impl Drop for Explain<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (number, plan) = (self.1.number(), self.0.describe());
+            let received = self.1.received();
+            let end = &received[received.len().saturating_sub(600)..];
+            eprintln!("client {number}, {plan}");
+            eprintln!(
+                "{} bytes received, the last: {}",
+                received.len(),
+                end.escape_ascii()
+            );
+        }
+    }
+}
+
+fn store_settings(random: &mut Random) -> StoreSettings {
+    StoreSettings {
+        bytes_max: random.pick(&[0, 100_000, 64 << 20]),
+        entry_bytes_max: random.pick(&[0, 15_000, 150_000, 1 << 20]),
+        descriptors_max: random.pick(&[0, 2, 100]),
+    }
+}
+
+fn make_worker(
+    engine: SimEngine,
+    random: &mut Random,
+    site: &Site,
+    store: &Arc<Store>,
+) -> Worker<SimEngine> {
+    let settings = ConnectionSettings {
+        keepalive_timeout: Duration::from_millis(random.between(3_000, 20_000)),
+        header_timeout: Duration::from_millis(random.between(10_000, 20_000)),
+        send_timeout: Duration::from_millis(random.between(6_000, 20_000)),
+        head_bytes_max: 32 * 1024,
+    };
+    let served = ServedSite::open(&site.root(), &SiteSettings::default()).expect("it is there");
+    let files = Files::new(Arc::new(served), Arc::clone(store));
+    let services = Services::new(files, settings, engine.waker(), engine.now());
+    let mut worker = Worker::new(engine, services);
+    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
+    worker
+        .connections_mut()
+        .listen(listener.into(), ConnectionCount::new(1000));
+    worker
+}
+
+type Clients = Rc<RefCell<Vec<(Plan, Client)>>>;
+
+/// Lets clients come at their times. They make no plans after the beginning, so a run follows from
+/// its seed whatever the worker does.
+fn plan_clients(sim: &Sim, random: &mut Random) -> Clients {
+    let clients = Clients::default();
+    for _ in 0..random.between(5, 40) {
+        let plan = Plan::new(random);
+        assert!(plan.starts_at < STARTS_WITHIN);
+        let script = plan.script(random);
+        let clients = Rc::clone(&clients);
+        sim.after(plan.starts_at, move |sim| {
+            let client = sim.connect_with(ListenerId(0), script);
+            clients.borrow_mut().push((plan, client));
+        });
+    }
+    clients
+}
+
+fn plan_changes(sim: &Sim, random: &mut Random, site: &Rc<RefCell<Site>>) {
+    for _ in 0..random.below(6) {
+        let site = Rc::clone(site);
+        let len = random.any_size(14) as usize;
+        let (small, big) = (
+            site::content(random, len),
+            site::content(random, 500_000 + len),
+        );
+        let what = random.below(5);
+        sim.after(Duration::from_micros(random.any_size(23)), move |sim| {
+            let (mut site, now) = (site.borrow_mut(), sim.elapsed());
+            match what {
+                0 | 1 => site.replace("changes.txt", small, now),
+                2 => site.replace("changes.bin", big, now),
+                3 => site.truncate("shrinks.bin", len, now),
+                _ => site.toggle("goes.txt", small, now),
+            }
+        });
+    }
+}
+
+fn random_end(random: &mut Random) -> Message {
+    let grace = Duration::from_millis(random.any_size(14));
+    if random.chance(0.2) {
+        Message::Stop
+    } else {
+        Message::Drain { grace }
+    }
+}
+
+/// Turns the worker until all clients are done, then until it has ended.
+fn serve(worker: &mut Worker<SimEngine>, mailbox: &Mailbox, sim: &Sim, clients: &Clients) {
+    let all_done = || {
+        let clients = clients.borrow();
+        let done = |client: &Client| client.is_closed() || client.has_left();
+        sim.elapsed() > STARTS_WITHIN && clients.iter().all(|(_, client)| done(client))
+    };
+    let (mut all_came, mut told) = (false, false);
+    loop {
+        if !told && (all_came || all_done()) && worker.connections_mut().is_empty() {
+            told = true;
+            mailbox.send(Message::Drain {
+                grace: Duration::from_secs(5),
+            });
+        }
+        match worker.turn() {
+            Ok(Turn::Goes) => {}
+            Ok(Turn::Ended) => return,
+            // Nothing is left to happen: as it should be, when the worker is done with everybody.
+            Err(_) if !told && worker.connections_mut().is_empty() => all_came = true,
+            Err(error) => {
+                let open = worker.connections_mut().len();
+                panic!("{error}; {open} connections are open");
+            }
+        }
+    }
+}
+
+/// What the cache says that it holds, it holds; what it was not allowed to hold, it does not.
+fn check_store(store: Arc<Store>) {
+    let store = Arc::into_inner(store).expect("the worker and its tasks have let go of it");
+    if store.is_empty() {
+        assert_eq!(
+            store.live_bytes(),
+            0,
+            "bodies that nobody holds are paid for"
+        );
+        assert_eq!(
+            store.live_descriptors(),
+            0,
+            "descriptors that nobody holds are paid for"
+        );
+    }
+}
