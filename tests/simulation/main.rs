@@ -279,9 +279,11 @@ fn plan_changes(sim: &Sim, random: &mut Random, site: &Rc<RefCell<Site>>) {
 fn random_end(random: &mut Random) -> Message {
     let grace = Duration::from_millis(random.any_size(14));
     if random.chance(0.2) {
-        Message::Stop
+        Message::Shutdown {
+            grace: Duration::ZERO,
+        }
     } else {
-        Message::Drain { grace }
+        Message::Shutdown { grace }
     }
 }
 
@@ -296,7 +298,7 @@ fn serve(worker: &mut Worker<SimEngine>, mailbox: &Mailbox, sim: &Sim, clients: 
     loop {
         if !told && (all_came || all_done()) && worker.connections_mut().is_empty() {
             told = true;
-            mailbox.send(Message::Drain {
+            mailbox.send(Message::Shutdown {
                 grace: Duration::from_secs(5),
             });
         }
