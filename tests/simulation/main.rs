@@ -64,9 +64,7 @@ fn a_worker_keeps_its_promises_in_every_world() {
     let mut coverage = Coverage::default();
     let mut answers = 0;
     for seed in 0..seeds {
-        let started = std::time::Instant::now();
         let run = run(seed, SimSettings::random(seed));
-        println!("{seed}: {:?}", started.elapsed());
         coverage.add(&run.coverage);
         answers += run.answers;
     }
@@ -147,7 +145,7 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     let mailbox = worker.mailbox();
     let clients = plan_clients(&sim, &mut random);
     plan_changes(&sim, &mut random, &site);
-    let drains_early = random.chance(0.2);
+    let drains_early = random.chance(0.25);
     if drains_early {
         let delay = Duration::from_micros(random.any_size(23));
         let message = random_end(&mut random);
@@ -277,12 +275,13 @@ fn plan_changes(sim: &Sim, random: &mut Random, site: &Rc<RefCell<Site>>) {
 }
 
 fn random_end(random: &mut Random) -> Message {
-    let grace = Duration::from_millis(random.any_size(14));
-    if random.chance(0.2) {
-        Message::Stop
+    let millis = if random.chance(0.3) {
+        0
     } else {
-        Message::Drain { grace }
-    }
+        random.any_size(14)
+    };
+    let grace = Duration::from_millis(millis);
+    Message::Shutdown { grace }
 }
 
 /// Turns the worker until all clients are done, then until it has ended.
@@ -296,7 +295,7 @@ fn serve(worker: &mut Worker<SimEngine>, mailbox: &Mailbox, sim: &Sim, clients: 
     loop {
         if !told && (all_came || all_done()) && worker.connections_mut().is_empty() {
             told = true;
-            mailbox.send(Message::Drain {
+            mailbox.send(Message::Shutdown {
                 grace: Duration::from_secs(5),
             });
         }
