@@ -8,6 +8,15 @@
 //! DOWNPOUR_SIM_SEEDS=1000 cargo test --test simulation   the nightly size
 //! ```
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "it is a test, though clippy sees a program"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "what a test prints is shown when it fails"
+)]
+
 mod client;
 mod exchange;
 mod response;
@@ -141,7 +150,13 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     let engine = SimEngine::new(seed, settings).expect("an eventfd");
     let sim = engine.sim();
     let store = Arc::new(Store::new(store_settings(&mut random)));
+    let connections_max = random.pick(&[4, 1000, 1000]);
+    let count = ConnectionCount::new(connections_max);
     let mut worker = make_worker(engine, &mut random, &site.borrow(), &store);
+    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
+    worker
+        .connections_mut()
+        .listen(listener.into(), count.clone());
     let mailbox = worker.mailbox();
     let clients = plan_clients(&sim, &mut random);
     plan_changes(&sim, &mut random, &site);
@@ -155,6 +170,7 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
 
     serve(&mut worker, &mailbox, &sim, &clients);
     drop(worker);
+    assert_eq!(count.open(), 0, "connections are counted that are gone");
     sim.settle();
     sim.assert_quiescent();
 
@@ -170,6 +186,7 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
             since: plan.starts_at,
             lag: Duration::from_millis(if slow_disk { 30_000 } else { 1_200 }),
             may_fail: coverage.of(Fault::IoError) > 0,
+            may_be_full: connections_max < 1000,
             tag_before: None,
         };
         let _explain = Explain(plan, client);
@@ -226,12 +243,7 @@ fn make_worker(
     let served = ServedSite::open(&site.root(), &SiteSettings::default()).expect("it is there");
     let files = Files::new(Arc::new(served), Arc::clone(store));
     let services = Services::new(files, settings, engine.waker(), engine.now());
-    let mut worker = Worker::new(engine, services);
-    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
-    worker
-        .connections_mut()
-        .listen(listener.into(), ConnectionCount::new(1000));
-    worker
+    Worker::new(engine, services)
 }
 
 type Clients = Rc<RefCell<Vec<(Plan, Client)>>>;
