@@ -221,6 +221,22 @@ fn fill_in(text: &str, got: &[u8], before: &[bool]) -> Vec<u8> {
         .into_bytes()
 }
 
+/// How much was checked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Checked {
+    /// Whole answers.
+    pub(crate) answers: usize,
+    /// Clients that had to get every answer, and got some.
+    pub(crate) without_excuse: usize,
+}
+
+impl std::ops::AddAssign for Checked {
+    fn add_assign(&mut self, other: Checked) {
+        self.answers += other.answers;
+        self.without_excuse += other.without_excuse;
+    }
+}
+
 /// What the whole run excuses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Excuses {
@@ -231,17 +247,17 @@ pub(crate) struct Excuses {
 }
 
 impl Plan {
-    /// Checks everything that the client has received; gives the number of answers.
+    /// Checks everything that the client has received; says how much that was.
     pub(crate) fn check(
         &self,
         client: &Client,
         sim: &Sim,
         mut truth: Truth<'_>,
         excuses: Excuses,
-    ) -> usize {
+    ) -> Checked {
         let bytes = client.received();
         if truth.may_be_full && is_refusal(&bytes) {
-            return 0;
+            return Checked::default();
         }
         let mut offset = 0;
         let mut answered = 0;
@@ -298,7 +314,10 @@ impl Plan {
             client.end()
         );
         self.check_end(client, all, excused);
-        answered
+        Checked {
+            answers: answered,
+            without_excuse: usize::from(!excused && answered > 0),
+        }
     }
 
     fn check_answer(

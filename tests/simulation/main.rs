@@ -35,7 +35,7 @@ use downpour::engine::{Engine, ListenerId};
 use downpour::handler::files::{Files, Site as ServedSite, SiteSettings};
 use downpour::worker::{Mailbox, Message, Turn, Worker};
 
-use client::{Excuses, Plan};
+use client::{Checked, Excuses, Plan};
 use exchange::Truth;
 use site::Site;
 
@@ -71,16 +71,17 @@ fn a_worker_keeps_its_promises_in_every_world() {
     }
     let seeds = number_from("DOWNPOUR_SIM_SEEDS").unwrap_or(SEEDS);
     let mut coverage = Coverage::default();
-    let mut answers = 0;
+    let mut checked = Checked::default();
     for seed in 0..seeds {
         let run = run(seed, SimSettings::random(seed));
         coverage.add(&run.coverage);
-        answers += run.answers;
+        checked += run.checked;
     }
-    println!("{seeds} runs, {answers} answers, {coverage:?}");
+    println!("{seeds} runs, {checked:?}, {coverage:?}");
+    let enough = |count: usize, per_run: u64| count as u64 >= per_run * seeds;
     assert!(
-        answers as u64 > 20 * seeds,
-        "only {answers} answers in {seeds} runs"
+        enough(checked.answers, 30) && enough(checked.without_excuse, 5),
+        "{checked:?}"
     );
     assert_eq!(
         coverage.missing(),
@@ -112,7 +113,7 @@ fn a_seed_gives_the_same_run_again() {
 /// What is left of a run.
 struct Run {
     coverage: Coverage,
-    answers: usize,
+    checked: Checked,
     trace: String,
     fingerprint: u64,
 }
@@ -179,7 +180,7 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
         drained: drains_early,
         shed: coverage.of(Fault::AcceptFailed) > 0,
     };
-    let mut answers = 0;
+    let mut checked = Checked::default();
     for (plan, client) in clients.borrow().iter() {
         let truth = Truth {
             site: &site,
@@ -190,12 +191,12 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
             tag_before: None,
         };
         let _explain = Explain(plan, client);
-        answers += plan.check(client, &sim, truth, excuses);
+        checked += plan.check(client, &sim, truth, excuses);
     }
     check_store(store);
     Run {
         coverage,
-        answers,
+        checked,
         trace: sim.trace(),
         fingerprint: sim.fingerprint(),
     }
