@@ -102,6 +102,7 @@ impl UringEngine<'_> {
             let fd = unsafe { OwnedFd::from_raw_fd(result) };
             let socket = SocketId(self.sockets.insert(Socket {
                 fd,
+                fresh: true,
                 receiving: false,
                 cancelled: false,
                 writable_polled: false,

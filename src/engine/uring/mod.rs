@@ -78,6 +78,9 @@ struct Listener {
 
 struct Socket {
     fd: OwnedFd,
+    /// Nothing was received yet: many connections end after one request, and for those one plain
+    /// receive is cheaper than a multishot one that must be cancelled.
+    fresh: bool,
     receiving: bool,
     /// A cancelled socket's operations are not continued.
     cancelled: bool,
@@ -337,7 +340,13 @@ impl Engine for UringEngine<'_> {
         assert!(!state.receiving, "a receive is armed once");
         state.receiving = true;
         let fd = Fd(state.fd.as_raw_fd());
-        let entry = opcode::RecvMulti::new(fd, buffers::GROUP).build();
+        let entry = if std::mem::take(&mut state.fresh) {
+            let len = self.buffers_mut().buffer_bytes();
+            let once = opcode::Recv::new(fd, std::ptr::null_mut(), len).buf_group(buffers::GROUP);
+            once.build().flags(squeue::Flags::BUFFER_SELECT)
+        } else {
+            opcode::RecvMulti::new(fd, buffers::GROUP).build()
+        };
         self.push(&entry.user_data(Tag::Receive.user_data(socket.0.pack())));
     }
 
