@@ -105,6 +105,7 @@ impl UringEngine<'_> {
                 fresh: true,
                 receiving: false,
                 cancelled: false,
+                nonblocking: false,
                 writable_polled: false,
                 sending: None,
                 handed: 0,
