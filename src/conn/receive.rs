@@ -67,7 +67,7 @@ impl<E: Engine> Connections<E> {
         if !connection.output.is_empty() || connection.close_after_output {
             self.mark_dirty(socket);
         } else if connection.sending == Sending::Idle {
-            self.settle_wait(socket);
+            self.on_done(socket);
         }
     }
 
