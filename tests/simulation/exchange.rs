@@ -21,7 +21,8 @@ pub(crate) struct Exchange {
 /// The bytes of a request.
 pub(crate) enum Request {
     Fixed(Vec<u8>),
-    /// With the entity tag, and the date, of the answer before in the place of `{tag}` and `{date}`.
+    /// With the entity tag, and the date, of the answer before in the place of `{tag}` and
+    /// `{date}`.
     AfterAnswer(String),
 }
 

@@ -139,9 +139,9 @@ impl World {
         Ok(bytes.len())
     }
 
-    /// The description of a file, with other numbers for inodes and times of change: real ones would
-    /// differ in the next run. A change is said to have happened when it was first seen; what was
-    /// there before the first look, long ago.
+    /// The description of a file, with other numbers for inodes and times of change: real ones
+    /// would differ in the next run. A change is said to have happened when it was first seen; what
+    /// was there before the first look, long ago.
     fn stat(&mut self, file: &SharedFile) -> Result<FileStat, Errno> {
         let mut stat = find::stat(&**file)?;
         let key = file_key(file)?;

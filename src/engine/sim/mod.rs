@@ -1,8 +1,8 @@
 //! The engine of the tests: a whole world that follows from one seed.
 //!
-//! [`SimEngine`] keeps the contract of [`Engine`] over a virtual network and a virtual clock. It has
-//! no threads, reads no clock and opens no socket; files are real, their delays are not. A worker
-//! over it can be run for thousands of seeds, and every failure can be run again.
+//! [`SimEngine`] keeps the contract of [`Engine`] over a virtual network and a virtual clock. It
+//! has no threads, reads no clock and opens no socket; files are real, their delays are not. A
+//! worker over it can be run for thousands of seeds, and every failure can be run again.
 //!
 //! - It does to the worker whatever the contract allows: see [`Fault`] and [`SimSettings`].
 //! - It panics with a sentence when the worker breaks the contract.

@@ -113,8 +113,8 @@ impl SimSettings {
         }
     }
 
-    /// A world that follows from `seed`. Each kind of fault is absent in half of the worlds, so that
-    /// one kind cannot hide what another would show.
+    /// A world that follows from `seed`. Each kind of fault is absent in half of the worlds, so
+    /// that one kind cannot hide what another would show.
     pub fn random(seed: u64) -> SimSettings {
         let mut random = Random::new(seed ^ 0x5E77_1265);
         let random = &mut random;
