@@ -320,9 +320,14 @@ impl ServeArgs {
     }
 }
 
+/// The definition of every command and flag, from which `docs/flags.md` is written.
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}
+
 /// Reads the command line, whose first word is the program's name, and the environment.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Command, Refusal> {
-    let definition = CommandLine::command();
+    let definition = definition();
     let words = join_booleans(&definition, words.into_iter().collect());
     let matches = definition
         .try_get_matches_from(words)
