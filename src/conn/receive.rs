@@ -2,6 +2,7 @@
 
 use crate::base::limits::DRAIN_BYTES_MAX;
 use crate::engine::{Engine, ReceiveEnd, Received, SocketId};
+use crate::proto::h1::may_be_complete;
 
 use super::Connections;
 use super::connection::{Connection, Life, Reading, Sending};
@@ -24,9 +25,9 @@ impl<E: Engine> Connections<E> {
                 connection.input.extend_from_slice(&bytes[used..]);
             }
             Life::Open => {
-                let is_worth_parsing = connection.is_worth_parsing(bytes, &self.services);
+                let seen = connection.input.len();
                 connection.input.extend_from_slice(bytes);
-                if is_worth_parsing {
+                if connection.is_worth_parsing(seen, &self.services) {
                     consume_input(socket, connection, &mut self.services);
                 }
             }
@@ -138,13 +139,14 @@ impl Connection {
         }
     }
 
-    /// A head that comes byte by byte is looked at again only when a line has ended or it is too
-    /// long: a slow sender cannot make us parse the same bytes over and over.
-    fn is_worth_parsing(&self, new: &[u8], services: &Services) -> bool {
+    /// Whether parsing can go further now that `new` has come behind the kept input. A head that
+    /// comes byte by byte is parsed again only once it may be whole or too long, so that a slow
+    /// sender cannot make us parse the same bytes over and over.
+    fn is_worth_parsing(&self, seen: usize, services: &Services) -> bool {
         match self.reading {
             Reading::Head => {
-                let len = self.input.len() + new.len();
-                memchr::memchr(b'\n', new).is_some() || len >= services.limits.head_bytes_max
+                may_be_complete(&self.input, seen)
+                    || self.input.len() >= services.limits.head_bytes_max
             }
             Reading::Body(_) | Reading::Done => true,
             Reading::Waiting(_) => false,
