@@ -55,7 +55,11 @@ pub(super) fn consume(
                 Err(_) => stop_reading(connection),
             },
             Reading::Waiting(_) => break,
-            Reading::Done => used = bytes.len(),
+            // Sent behind the last request that we answer: closing at once would reset the answer.
+            Reading::Done => {
+                connection.linger = true;
+                used = bytes.len();
+            }
         }
     }
     used

@@ -15,14 +15,15 @@ pub(crate) struct Exchange {
     pub(crate) head_only: bool,
     /// The server ends the connection after this answer.
     pub(crate) ends: bool,
+    /// It may do so before it has read the whole request.
+    pub(crate) is_long: bool,
     pub(crate) expected: Expected,
 }
 
 /// The bytes of a request.
 pub(crate) enum Request {
     Fixed(Vec<u8>),
-    /// With the entity tag, and the date, of the answer before in the place of `{tag}` and
-    /// `{date}`.
+    /// With the entity tag and the date of the answer before in the place of `{tag}`, `{date}`.
     AfterAnswer(String),
 }
 
@@ -60,6 +61,8 @@ pub(crate) struct Truth<'a> {
     pub(crate) lag: Duration,
     /// A disk error or a lack of memory was simulated: 500 and 503 are right answers to files.
     pub(crate) may_fail: bool,
+    /// There may be too many connections: 503 and the end is a right first answer.
+    pub(crate) may_be_full: bool,
     /// The entity tag of the answer before.
     pub(crate) tag_before: Option<String>,
 }
@@ -109,6 +112,7 @@ impl Exchange {
             head_only: request.starts_with("HEAD "),
             request: Request::Fixed(request.into_bytes()),
             ends: false,
+            is_long: false,
             expected,
         }
     }
@@ -163,6 +167,7 @@ impl Exchange {
             request: Request::AfterAnswer(request(method, &target, line)),
             head_only: method == "HEAD",
             ends: false,
+            is_long: false,
             expected: Expected::Unchanged(path),
         };
         [first, second]
@@ -172,7 +177,7 @@ impl Exchange {
     pub(crate) fn last(random: &mut Random) -> Exchange {
         let path = random.pick(SMALL);
         let target = target_of(random, path);
-        match random.below(4) {
+        match random.below(6) {
             0 => {
                 let text = request("GET", &target, "Connection: close\r\n");
                 Exchange::fixed(text, Expected::Whole(path)).ending()
@@ -180,6 +185,18 @@ impl Exchange {
             1 => {
                 let text = format!("GET {target} HTTP/1.0\r\n\r\n");
                 Exchange::fixed(text, Expected::Whole(path)).ending()
+            }
+            2 => Exchange::expecting(random).ending(),
+            3 => {
+                let body = "z".repeat(random.between(70_000, 300_000) as usize);
+                let head = request(
+                    "PUT",
+                    &target,
+                    &format!("Content-Length: {}\r\n", body.len()),
+                );
+                let mut exchange = Exchange::fixed(head + &body, Expected::Error(&[405])).ending();
+                exchange.is_long = true;
+                exchange
             }
             _ => Exchange::malformed(random).ending(),
         }
@@ -264,6 +281,15 @@ impl Exchange {
             }
         };
         Exchange::fixed(text, expected)
+    }
+
+    /// The final answer comes without the 100 that was asked for; whether the body comes all the
+    /// same is the client's choice, so nothing can follow (RFC 9110 §10.1.1).
+    fn expecting(random: &mut Random) -> Exchange {
+        let lines = "Expect: 100-continue\r\nContent-Length: 5\r\n";
+        let body = random.pick(&["", "hello"]);
+        let text = request("POST", "/a.css", lines) + body;
+        Exchange::fixed(text, Expected::Error(&[405]))
     }
 
     fn malformed(random: &mut Random) -> Exchange {

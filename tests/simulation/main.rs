@@ -8,6 +8,15 @@
 //! DOWNPOUR_SIM_SEEDS=1000 cargo test --test simulation   the nightly size
 //! ```
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "it is a test, though clippy sees a program"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "what a test prints is shown when it fails"
+)]
+
 mod client;
 mod exchange;
 mod response;
@@ -26,7 +35,7 @@ use downpour::engine::{Engine, ListenerId};
 use downpour::handler::files::{Files, Site as ServedSite, SiteSettings};
 use downpour::worker::{Mailbox, Message, Turn, Worker};
 
-use client::{Excuses, Plan};
+use client::{Checked, Excuses, Plan};
 use exchange::Truth;
 use site::Site;
 
@@ -62,18 +71,17 @@ fn a_worker_keeps_its_promises_in_every_world() {
     }
     let seeds = number_from("DOWNPOUR_SIM_SEEDS").unwrap_or(SEEDS);
     let mut coverage = Coverage::default();
-    let mut answers = 0;
+    let mut checked = Checked::default();
     for seed in 0..seeds {
-        let started = std::time::Instant::now();
         let run = run(seed, SimSettings::random(seed));
-        println!("{seed}: {:?}", started.elapsed());
         coverage.add(&run.coverage);
-        answers += run.answers;
+        checked += run.checked;
     }
-    println!("{seeds} runs, {answers} answers, {coverage:?}");
+    println!("{seeds} runs, {checked:?}, {coverage:?}");
+    let enough = |count: usize, per_run: u64| count as u64 >= per_run * seeds;
     assert!(
-        answers as u64 > 20 * seeds,
-        "only {answers} answers in {seeds} runs"
+        enough(checked.answers, 30) && enough(checked.without_excuse, 5),
+        "{checked:?}"
     );
     assert_eq!(
         coverage.missing(),
@@ -105,7 +113,7 @@ fn a_seed_gives_the_same_run_again() {
 /// What is left of a run.
 struct Run {
     coverage: Coverage,
-    answers: usize,
+    checked: Checked,
     trace: String,
     fingerprint: u64,
 }
@@ -143,11 +151,17 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     let engine = SimEngine::new(seed, settings).expect("an eventfd");
     let sim = engine.sim();
     let store = Arc::new(Store::new(store_settings(&mut random)));
+    let connections_max = random.pick(&[4, 1000, 1000]);
+    let count = ConnectionCount::new(connections_max);
     let mut worker = make_worker(engine, &mut random, &site.borrow(), &store);
+    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
+    worker
+        .connections_mut()
+        .listen(listener.into(), count.clone());
     let mailbox = worker.mailbox();
     let clients = plan_clients(&sim, &mut random);
     plan_changes(&sim, &mut random, &site);
-    let drains_early = random.chance(0.2);
+    let drains_early = random.chance(0.25);
     if drains_early {
         let delay = Duration::from_micros(random.any_size(23));
         let message = random_end(&mut random);
@@ -157,6 +171,7 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
 
     serve(&mut worker, &mailbox, &sim, &clients);
     drop(worker);
+    assert_eq!(count.open(), 0, "connections are counted that are gone");
     sim.settle();
     sim.assert_quiescent();
 
@@ -165,22 +180,23 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
         drained: drains_early,
         shed: coverage.of(Fault::AcceptFailed) > 0,
     };
-    let mut answers = 0;
+    let mut checked = Checked::default();
     for (plan, client) in clients.borrow().iter() {
         let truth = Truth {
             site: &site,
             since: plan.starts_at,
             lag: Duration::from_millis(if slow_disk { 30_000 } else { 1_200 }),
             may_fail: coverage.of(Fault::IoError) > 0,
+            may_be_full: connections_max < 1000,
             tag_before: None,
         };
         let _explain = Explain(plan, client);
-        answers += plan.check(client, &sim, truth, excuses);
+        checked += plan.check(client, &sim, truth, excuses);
     }
     check_store(store);
     Run {
         coverage,
-        answers,
+        checked,
         trace: sim.trace(),
         fingerprint: sim.fingerprint(),
     }
@@ -228,12 +244,7 @@ fn make_worker(
     let served = ServedSite::open(&site.root(), &SiteSettings::default()).expect("it is there");
     let files = Files::new(Arc::new(served), Arc::clone(store));
     let services = Services::new(files, settings, engine.waker(), engine.now());
-    let mut worker = Worker::new(engine, services);
-    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
-    worker
-        .connections_mut()
-        .listen(listener.into(), ConnectionCount::new(1000));
-    worker
+    Worker::new(engine, services)
 }
 
 type Clients = Rc<RefCell<Vec<(Plan, Client)>>>;
@@ -277,14 +288,13 @@ fn plan_changes(sim: &Sim, random: &mut Random, site: &Rc<RefCell<Site>>) {
 }
 
 fn random_end(random: &mut Random) -> Message {
-    let grace = Duration::from_millis(random.any_size(14));
-    if random.chance(0.2) {
-        Message::Shutdown {
-            grace: Duration::ZERO,
-        }
+    let millis = if random.chance(0.3) {
+        0
     } else {
-        Message::Shutdown { grace }
-    }
+        random.any_size(14)
+    };
+    let grace = Duration::from_millis(millis);
+    Message::Shutdown { grace }
 }
 
 /// Turns the worker until all clients are done, then until it has ended.
