@@ -257,6 +257,8 @@ fn wrong_usage_is_one_sentence_and_status_2() {
     assert_complains(&["serve", "-p", "80", "-p", "80"], 2, &["twice"]);
     assert_complains(&["./site"], 2, &["downpour serve ./site"]);
     assert_complains(&["serve", "a", "b"], 2, &["\"b\"", "one directory"]);
+    assert_complains(&["doctor", "x"], 2, &["\"x\"", "doctor takes nothing"]);
+    assert_complains(&["serve", "--workers", "-1"], 2, &["--workers", "-1"]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a directory over HTTP
-    #[command(after_help = SERVE_EXAMPLES)]
+    #[command(after_help = SERVE_EXAMPLES, allow_negative_numbers = true)]
     Serve(Box<ServeArgs>),
     /// Say what this machine gives to each engine, and what to change
     ///
@@ -541,6 +541,15 @@ mod tests {
             flags += 1;
         }
         assert_eq!(flags, 24);
+    }
+
+    #[test]
+    fn a_negative_number_is_a_wrong_value_and_no_flag() {
+        let sentence = refusal(&["--cache-size", "-1"]);
+        assert!(
+            sentence.contains("--cache-size does not take \"-1\""),
+            "{sentence}"
+        );
     }
 
     #[test]

@@ -1,14 +1,8 @@
 //! The virtual network as the server sees it: sockets, and the bytes between them and clients.
 //!
-<<<<<<< HEAD
-//! A connection has four stations in each direction, as a real one has: the client's own queue, the
-//! wire, the kernel's buffer, and the worker's receive; and back. It outlives its socket: bytes
-//! that the kernel took before a close still reach the client.
-=======
 //! A connection has the stations of a real one in each direction: the client's own queue, the wire,
 //! the kernel's buffer, and the worker's receive; and back. It outlives its socket: bytes that the
 //! kernel took before a close still reach the client.
->>>>>>> main
 
 use std::collections::VecDeque;
 
