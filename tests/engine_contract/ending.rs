@@ -1,7 +1,7 @@
 //! Cancelling and closing, and ids that name nothing any more.
 
 use std::ffi::CString;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -119,6 +119,44 @@ pub(crate) fn stale_ids_name_nothing<E: Engine>(mut rig: Rig<E>) {
     peer.read_exact(&mut here).unwrap();
     assert_eq!(&here, b"here");
     rig.close(socket, false);
+}
+
+/// A receive that is still armed ends with its socket, unheard, and keeps no buffer.
+pub(crate) fn closing_ends_an_armed_receive<E: Engine>(mut rig: Rig<E>) {
+    let buffers = usize::from(small_settings().recv_buffers);
+    for n in 0..3 * buffers {
+        let (socket, mut peer) = rig.pair();
+        rig.engine.receive(socket);
+        // Idle, with bytes under way, and with bytes that the engine has not told us of yet.
+        if n % 3 > 0 {
+            peer.write_all(b"unheard").unwrap();
+        }
+        if n % 3 > 1 {
+            rig.engine.flush();
+        }
+        rig.engine.close(socket);
+        rig.turn(Wait::Poll);
+        match peer.read(&mut [0]) {
+            Ok(read) => assert_eq!(read, 0),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+        let is_unheard = !rig
+            .completed_within(Duration::ZERO)
+            .iter()
+            .any(|completion| {
+                matches!(
+                    completion,
+                    Completion::Received { .. } | Completion::ReceiveEnded { .. }
+                )
+            });
+        assert!(is_unheard);
+    }
+    let (socket, mut peer) = rig.pair();
+    rig.engine.receive(socket);
+    let bytes = noise(buffers * small_settings().recv_buffer_bytes as usize, 1);
+    peer.write_all(&bytes).unwrap();
+    assert!(rig.receive_exactly(socket, bytes.len()) == bytes);
+    rig.close(socket, true);
 }
 
 pub(crate) fn slots_are_used_again_under_churn<E: Engine>(mut rig: Rig<E>) {

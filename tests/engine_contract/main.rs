@@ -81,6 +81,7 @@ macro_rules! contract {
                     cancel_ends_whatever_is_in_flight
                     cancel_ends_a_poll
                     closing_after_a_stopped_receive_reaches_the_peer
+                    closing_ends_an_armed_receive
                     stale_ids_name_nothing
                     slots_are_used_again_under_churn
                     an_engine_ends_with_everything_in_flight

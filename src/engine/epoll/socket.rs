@@ -70,11 +70,6 @@ impl Socket {
         self.sending.is_some()
     }
 
-    /// True when nothing that was asked for is still to be answered.
-    pub(super) fn is_quiet(&self) -> bool {
-        !self.receiving && !self.polling && self.sending.is_none()
-    }
-
     /// True when an edge is waited for that epoll does not watch for yet.
     pub(super) fn needs_watching(&self) -> bool {
         self.receiving && !self.readable && !self.watched.contains(EventFlags::IN)
