@@ -2,6 +2,7 @@
 //!
 //! A value that is wrong by itself is refused here, by its parser; what contradicts another flag or
 //! the machine is refused in `checked.rs`.
+#![allow(rustdoc::broken_intra_doc_links)] // Help is read in a terminal: [::] is an address.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -11,7 +11,7 @@
 //! Calls only *ask*; nothing completes inside a call, except [`Engine::send_file`], which says at
 //! once how far it came. An engine never calls back.
 //!
-//! Life of a socket: [`Completion::Accepted`] or [`Operation::Connect`] names it → any number of
+//! Life of a socket: [`Completion::Accepted`] names it → any number of
 //! receives and sends → [`Engine::cancel`] → the completion of a send in flight →
 //! [`Engine::close`]. The connection layer keeps that order (`conn/close.rs`); an engine asserts
 //! it.
