@@ -1,6 +1,7 @@
 //! What the fast lane of files costs: a hit, a conditional hit, a known miss, an unknown path.
 //!
-//! `cargo bench --bench cache`; under `cargo test --benches` each runs once. Every answer is verified.
+//! `cargo bench --bench cache`; under `cargo test --benches` each runs once. Every answer is
+//! verified.
 
 use std::future::Future;
 use std::hint::black_box;

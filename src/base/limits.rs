@@ -44,9 +44,11 @@ pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// Bodies up to this size are copied behind their head; larger ones go out by reference.
 pub const COPY_BODY_BYTES_MAX: usize = 16 * 1024;
-/// A send is flushed to the kernel at the latest after so many were queued, while output is in cache.
+/// A send is flushed to the kernel at the latest after so many were queued, while output is in
+/// cache.
 pub const SENDS_PER_FLUSH: usize = 16;
-/// One `sendfile` slice, and one read of a cold file: long enough to be cheap, short enough to be fair.
+/// One `sendfile` slice, and one read of a cold file: long enough to be cheap, short enough to be
+/// fair.
 pub const FILE_SLICE_BYTES: usize = 256 * 1024;
 
 // Time.

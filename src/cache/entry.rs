@@ -1,8 +1,9 @@
 //! One representation of one file, rendered once and shared by all workers.
 //!
 //! All of it is immutable, but for three atomics: when it was last compared with the disk, whether
-//! the store has let go of it, and whether somebody is comparing it at the moment. They are relaxed:
-//! nothing is published through them, and reading an old value only means to look once more.
+//! the store has let go of it, and whether somebody is comparing it at the moment. They are
+//! relaxed: nothing is published through them, and reading an old value only means to look once
+//! more.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -111,9 +111,9 @@ impl Index {
         self.verdicts.insert(raw_path, (verdict, checked_at));
     }
 
-    /// Lets go of entries that the store has retired, so that their memory comes back. Looks through
-    /// the whole index, so it does so rarely unless the memory is wanted, and not at all when nothing
-    /// was retired since the last time.
+    /// Lets go of entries that the store has retired, so that their memory comes back. Looks
+    /// through the whole index, so it does so rarely unless the memory is wanted, and not at all
+    /// when nothing was retired since the last time.
     pub fn sweep(&mut self, store: &Store, now: Millis) {
         let retirements = store.retirements();
         let is_due = store.is_pressed() || now.since(self.swept_at) >= SWEEP_MS;

@@ -1,9 +1,9 @@
 //! The process-wide part of the cache: bounded, scan-resistant, one load at a time for one path.
 //!
-//! Its locks are the only ones that a worker takes. They are taken in the slow lane only, never on a
-//! hit of an index, and held for a few map operations in memory: no wait for a disk, a peer or an
-//! allocation of a body happens under them. A load in progress holds a placeholder, not a lock; when
-//! its task is dropped, the next task in the queue takes the load over.
+//! Its locks are the only ones that a worker takes. They are taken in the slow lane only, never on
+//! a hit of an index, and held for a few map operations in memory: no wait for a disk, a peer or an
+//! allocation of a body happens under them. A load in progress holds a placeholder, not a lock;
+//! when its task is dropped, the next task in the queue takes the load over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,7 +74,8 @@ type Guard<'a> = PlaceholderGuard<'a, Vec<u8>, Stored, Weigh, RandomState, Retir
 
 /// One part in so many of a budget is left free by the store.
 const SLACK_SHARE: u64 = 8;
-/// A shard holds at least so many of the largest entries, so that one of them is not the whole of it.
+/// A shard holds at least so many of the largest entries, so that one of them is not the whole of
+/// it.
 const LARGEST_PER_SHARD: u64 = 32;
 const SHARDS_MAX: u64 = 16;
 /// Guessed bytes of an entry: sets how many evicted paths are remembered to recognise a return.
@@ -246,8 +247,8 @@ impl<'a> Ticket<'a> {
         self.insert(Stored::Entry(entry));
     }
 
-    /// Says what the path leads to and wakes those who wait. Keeps a representation if there is room
-    /// for it; otherwise it is handed out retired.
+    /// Says what the path leads to and wakes those who wait. Keeps a representation if there is
+    /// room for it; otherwise it is handed out retired.
     pub fn fill(self, stored: Stored) {
         self.insert(stored);
     }

@@ -157,8 +157,14 @@ async fn all_vanished(workers: &mut Vec<Handle>) {
         watch.tick().await;
         for lost in take_ended(workers) {
             let name = name(&lost);
-            let _ = lost.thread.join(); // A panic has been told by the panic hook.
-            log::error!("{name} ended unexpectedly; the others go on");
+            match lost.thread.join() {
+                Ok(Err(error)) => log::error!("{name} ended, because its engine failed: {error}"),
+                // A panic has been told by the panic hook.
+                Ok(Ok(())) | Err(_) => log::error!("{name} ended unexpectedly"),
+            }
+            if !workers.is_empty() {
+                log::warn!("the other workers go on; restart the server to have all of them");
+            }
         }
     }
 }

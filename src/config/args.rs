@@ -2,6 +2,7 @@
 //!
 //! A value that is wrong by itself is refused here, by its parser; what contradicts another flag or
 //! the machine is refused in `checked.rs`.
+#![allow(rustdoc::broken_intra_doc_links)] // Help is read in a terminal: [::] is an address.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a directory over HTTP
-    #[command(after_help = SERVE_EXAMPLES)]
+    #[command(after_help = SERVE_EXAMPLES, allow_negative_numbers = true)]
     Serve(Box<ServeArgs>),
     /// Say what this machine gives to each engine, and what to change
     ///
@@ -320,9 +321,14 @@ impl ServeArgs {
     }
 }
 
+/// The definition of every command and flag, from which `docs/flags.md` is written.
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}
+
 /// Reads the command line, whose first word is the program's name, and the environment.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Command, Refusal> {
-    let definition = CommandLine::command();
+    let definition = definition();
     let words = join_booleans(&definition, words.into_iter().collect());
     let matches = definition
         .try_get_matches_from(words)
@@ -536,6 +542,15 @@ mod tests {
             flags += 1;
         }
         assert_eq!(flags, 24);
+    }
+
+    #[test]
+    fn a_negative_number_is_a_wrong_value_and_no_flag() {
+        let sentence = refusal(&["--cache-size", "-1"]);
+        assert!(
+            sentence.contains("--cache-size does not take \"-1\""),
+            "{sentence}"
+        );
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn unknown(error: &clap::Error, flag: &str) -> StartError {
     if !flag.starts_with('-') {
         return StartError::usage(
             format!("{flag:?} is one argument too many"),
-            "one directory can be served",
+            "serve takes one directory, doctor takes nothing",
         );
     }
     match context(error, ContextKind::SuggestedArg) {

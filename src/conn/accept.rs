@@ -124,7 +124,13 @@ impl<E: Engine> Connections<E> {
         let state = &mut self.listeners[listener.0 as usize];
         if let Some(errno) = error {
             let error = std::io::Error::from(errno);
-            log::warn!("cannot accept connections: {error}; trying again in a moment");
+            let remedy = match errno.0 {
+                libc::EMFILE | libc::ENFILE => {
+                    "; raise the limit of open files (ulimit -n 65536) or lower --max-connections"
+                }
+                _ => "",
+            };
+            log::warn!("cannot accept connections, trying again in a moment: {error}{remedy}");
             for _ in 0..SHED_MAX {
                 if !self.engine.shed(listener) {
                     break;

@@ -1,8 +1,8 @@
 //! The last minutes of a connection: terminate, join, close.
 //!
-//! The kernel may still own our buffers when we decide to leave. So nothing is closed or freed while
-//! a send is in flight: we mark, cancel, wait for it, then go. Receive buffers belong to the engine;
-//! an armed receive ends with its socket.
+//! The kernel may still own our buffers when we decide to leave. So nothing is closed or freed
+//! while a send is in flight: we mark, cancel, wait for it, then go. Receive buffers belong to the
+//! engine; an armed receive ends with its socket.
 
 use crate::engine::{Engine, SocketId};
 

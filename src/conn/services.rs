@@ -117,7 +117,8 @@ impl Services {
         self.executor.len() + self.io.in_flight()
     }
 
-    /// Runs the slow-lane tasks that are ready and moves what they have for connections to `events`.
+    /// Runs the slow-lane tasks that are ready and moves what they have for connections to
+    /// `events`.
     pub fn run_tasks(&mut self, events: &mut Vec<Event>) {
         self.executor.run_ready();
         events.append(&mut self.outbox.borrow_mut());

@@ -1,4 +1,5 @@
-//! One slice of a file to a socket by `sendfile(2)`, from the loop, without ever waiting for a disk.
+//! One slice of a file to a socket by `sendfile(2)`, from the loop, without ever waiting for a
+//! disk.
 //!
 //! `sendfile` reads what is not in the page cache, and the worker would sleep meanwhile. So the
 //! slice is sent only when its pages are in memory and filled:

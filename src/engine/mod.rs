@@ -5,15 +5,16 @@
 //!
 //! ```text
 //! engine.wait(…, &mut completions)       submits what was asked for, sleeps, collects what ended
-//! for completion in completions { … }    acted on after all were collected; asks for new operations
+//! for completion in completions { … }    acted on after all were collected; asks for more
 //! ```
 //!
 //! Calls only *ask*; nothing completes inside a call, except [`Engine::send_file`], which says at
 //! once how far it came. An engine never calls back.
 //!
-//! Life of a socket: [`Completion::Accepted`] or [`Operation::Connect`] names it → any number of
-//! receives and sends → [`Engine::cancel`] → the completion of a send in flight → [`Engine::close`].
-//! The connection layer keeps that order (`conn/close.rs`); an engine asserts it.
+//! Life of a socket: [`Completion::Accepted`] names it → any number of
+//! receives and sends → [`Engine::cancel`] → the completion of a send in flight →
+//! [`Engine::close`]. The connection layer keeps that order (`conn/close.rs`); an engine asserts
+//! it.
 
 pub mod batch;
 pub mod blocking;
@@ -218,8 +219,8 @@ pub trait Engine {
     /// Gives a buffer back.
     fn recycle(&mut self, received: Received);
 
-    /// Sends all of `batch`. At most one send or [`Engine::poll_writable`] is in flight on a socket.
-    /// `more` tells the kernel that a file follows at once, so that packets are filled.
+    /// Sends all of `batch`. At most one send or [`Engine::poll_writable`] is in flight on a
+    /// socket. `more` tells the kernel that a file follows at once, so that packets are filled.
     fn send(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool);
     /// Hands up to one slice of a file to the socket, at once, without ever waiting for a disk.
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent;
@@ -232,9 +233,9 @@ pub trait Engine {
     fn shutdown_write(&mut self, socket: SocketId);
     /// Makes a send or poll that is in flight on the socket complete soon, and its receive end.
     fn cancel(&mut self, socket: SocketId);
-    /// Closes a socket on which no send and no [`Engine::poll_writable`] is in flight. A receive that
-    /// is still armed ends with it, unheard: the id is stale from now on, and bytes that arrive for
-    /// it are dropped by the engine.
+    /// Closes a socket on which no send and no [`Engine::poll_writable`] is in flight. A receive
+    /// that is still armed ends with it, unheard: the id is stale from now on, and bytes that
+    /// arrive for it are dropped by the engine.
     fn close(&mut self, socket: SocketId);
 
     /// Starts a slow-lane operation; one [`Completion::Finished`] follows.

@@ -151,6 +151,8 @@ pub struct RingFeatures {
     pub min_wait: bool,
     /// Sleeps without counting as waiting for a disk (6.15).
     pub no_iowait: bool,
+    /// A kernel thread is asked to poll submissions, which excludes `DEFER_TASKRUN`.
+    pub sqpoll: bool,
     /// Operations that the main engine needs and that are not there.
     pub missing_operations: Vec<&'static str>,
 }
@@ -181,7 +183,8 @@ impl RingFeatures {
                 "multishot accept and receive",
             ),
             (self.buffer_ring, "buffer ring"),
-            (self.defer_taskrun, "deferred task work"),
+            (self.defer_taskrun && !self.sqpoll, "deferred task work"),
+            (self.sqpoll, "submission polling"),
             (self.multishot_timeout, "multishot timeout"),
             (self.no_iowait, "no iowait"),
         ];
@@ -228,13 +231,15 @@ fn probe_ring(kernel: KernelVersion, settings: &EngineSettings) -> Result<RingFe
             accepted.pop();
         }
     }
-    let ring =
-        build(Size::of_worker(settings), &accepted).map_err(|error| Blocked::from_error(&error))?;
+    let blocked = |error: io::Error| Blocked::from_error(&error);
+    let ring = build(Size::of_worker(settings), &accepted).map_err(blocked)?;
+    // A filter may allow to make a ring and forbid to use it: enter it once, with nothing.
+    ring.submitter().submit().map_err(blocked)?;
+    let operations = operations(&ring).map_err(blocked)?;
     let defer_taskrun = accepted.contains(&Flag::DeferTaskrun);
     // What multishot means shows in no operation code. Whoever knows DEFER_TASKRUN (6.1) has what
     // came before it, backported or not.
     let since = |major, minor| kernel >= KernelVersion(major, minor);
-    let operations = operations(&ring);
     Ok(RingFeatures {
         single_issuer: accepted.contains(&Flag::SingleIssuer),
         defer_taskrun,
@@ -249,6 +254,7 @@ fn probe_ring(kernel: KernelVersion, settings: &EngineSettings) -> Result<RingFe
         zero_copy_send: operations.is_supported(opcode::SendZc::CODE),
         min_wait: ring.params().is_feature_min_timeout(),
         no_iowait: ring.params().is_feature_no_iowait(),
+        sqpoll: settings.sqpoll.is_some(),
         missing_operations: missing_operations(&operations),
     })
 }
@@ -302,12 +308,13 @@ fn build(size: Size, flags: &[Flag]) -> io::Result<IoUring> {
 }
 
 /// What the kernel says about its operations; one that cannot say it (before 5.6) has none of ours.
-fn operations(ring: &IoUring) -> Probe {
+fn operations(ring: &IoUring) -> io::Result<Probe> {
     let mut operations = Probe::new();
-    if ring.submitter().register_probe(&mut operations).is_err() {
-        return Probe::new();
+    match ring.submitter().register_probe(&mut operations) {
+        Ok(()) => Ok(operations),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(Probe::new()),
+        Err(error) => Err(error), // A filter forbids io_uring_register.
     }
-    operations
 }
 
 fn missing_operations(operations: &Probe) -> Vec<&'static str> {
@@ -516,6 +523,16 @@ mod tests {
                 "{line}"
             );
         }
+        let polled = RingFeatures {
+            sqpoll: true,
+            ..all()
+        };
+        let best = choose(EngineChoice::Auto, &with(Ok(polled))).unwrap();
+        assert!(best.features.contains("submission polling"));
+        assert!(
+            !best.features.contains("deferred"),
+            "they exclude each other"
+        );
         let old = RingFeatures {
             defer_taskrun: false,
             ..all()

@@ -1,7 +1,8 @@
 //! One descriptor held back for the moment when there are no others.
 //!
-//! When a process is out of descriptors, a waiting connection can be neither served nor refused: its
-//! peer waits for nothing. The reserve is given up for one accept, so that the peer hears a close.
+//! When a process is out of descriptors, a waiting connection can be neither served nor refused:
+//! its peer waits for nothing. The reserve is given up for one accept, so that the peer hears a
+//! close.
 
 use std::os::fd::{AsFd, OwnedFd};
 

@@ -38,8 +38,8 @@ pub fn route(head: &RequestHead<'_>) -> Route {
             Route::MethodNotAllowed
         }
         // CONNECT's target is a host and port, never a resource of ours that could allow other
-        // methods, so 405 with `Allow` would say something untrue; we are "not capable of supporting
-        // it for any resource" (RFC 9110 §15.6.2).
+        // methods, so 405 with `Allow` would say something untrue; we are "not capable of
+        // supporting it for any resource" (RFC 9110 §15.6.2).
         Method::Connect | Method::Unknown => Route::NotImplemented,
     }
 }

@@ -1,8 +1,8 @@
 //! Operations of the engine as futures.
 //!
 //! A task does not hold the engine: it queues an operation here, the worker hands the queue over
-//! once a turn, and the outcome comes back through [`Io::on_finished`]. A task that is dropped while
-//! its operation runs leaves the outcome an orphan, which is dropped when it arrives.
+//! once a turn, and the outcome comes back through [`Io::on_finished`]. A task that is dropped
+//! while its operation runs leaves the outcome an orphan, which is dropped when it arrives.
 
 use std::cell::RefCell;
 use std::ffi::CString;

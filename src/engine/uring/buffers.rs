@@ -8,9 +8,9 @@
 //!      ^ the tail overlays the reserved field of entry 0
 //! ```
 //!
-//! We write entries and then the tail; the kernel reads the tail and takes entries. A buffer belongs
-//! to the kernel from the moment the tail passes its entry until a completion names it, and to us
-//! from then until [`BufferRing::recycle`].
+//! We write entries and then the tail; the kernel reads the tail and takes entries. A buffer
+//! belongs to the kernel from the moment the tail passes its entry until a completion names it, and
+//! to us from then until [`BufferRing::recycle`].
 #![allow(unsafe_code)] // Memory shared with the kernel.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -67,8 +67,8 @@ impl BufferRing {
             free: count,
         };
         let address = entries.as_ptr() as u64;
-        // SAFETY: the entries are page-aligned, zeroed, hold `count` of them, and live until `drop`,
-        // before which `UringEngine` has ended every receive and unregistered the ring.
+        // SAFETY: the entries are page-aligned, zeroed, hold `count` of them, and live until
+        // `drop`, before which `UringEngine` has ended every receive and unregistered the ring.
         unsafe { submitter.register_buf_ring_with_flags(address, count, GROUP, 0)? };
         for buffer in 0..count {
             ring.write_entry(buffer);

@@ -471,7 +471,8 @@ impl Engine for UringEngine<'_> {
         let nothing_yet = self.completions.is_empty() && self.early.is_empty();
         let want = u32::from(wait == Wait::Block && nothing_yet);
         match self.enter(want, true).map_err(|error| error.raw_os_error()) {
-            // Back-pressure: what has completed is taken below, and the rest is submitted next turn.
+            // Back-pressure: what has completed is taken below, and the rest is submitted next
+            // turn.
             Ok(()) | Err(Some(libc::EAGAIN | libc::EBUSY)) => {}
             Err(errno) => return Err(io::Error::from_raw_os_error(errno.unwrap_or(libc::EIO))),
         }

@@ -1,4 +1,5 @@
-//! Files: the fast lane answers from this worker's index, the slow lane asks the store and the disk.
+//! Files: the fast lane answers from this worker's index, the slow lane asks the store and the
+//! disk.
 //!
 //! ```text
 //! serve(head) -> Hit | Answer     known and fresh

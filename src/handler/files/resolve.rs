@@ -49,8 +49,8 @@ pub(super) async fn resolve(
     }
 }
 
-/// The first index that is there. A path to a regular file with a slash behind it ends here, too: the
-/// kernel finds nothing below a file.
+/// The first index that is there. A path to a regular file with a slash behind it ends here, too:
+/// the kernel finds nothing below a file.
 async fn resolve_index(directory: &Directory, path: &SafePath, io: &Io) -> Result<Found, Verdict> {
     for name in &directory.index_names {
         let path = path.join_index(name);
