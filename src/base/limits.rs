@@ -44,6 +44,9 @@ pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// Bodies up to this size are copied behind their head; larger ones go out by reference.
 pub const COPY_BODY_BYTES_MAX: usize = 16 * 1024;
+/// How long a slice of a file that was seen in memory is not asked about again. No flag: short
+/// against the life of a page that is in use, long against the time between two requests for it.
+pub const WARM_FOR: Duration = Duration::from_secs(1);
 /// A send is flushed to the kernel at the latest after so many were queued, while output is in
 /// cache.
 pub const SENDS_PER_FLUSH: usize = 16;

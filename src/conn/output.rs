@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::base::limits::{FILE_SLICE_BYTES, OUTPUT_BYTES_MAX, SENDS_PER_FLUSH};
+use crate::base::limits::{OUTPUT_BYTES_MAX, SENDS_PER_FLUSH};
 use crate::engine::{Engine, Errno, FileRange, FileSent, SendBatch, SocketId};
 
 use super::Connections;
@@ -105,7 +105,7 @@ impl<E: Engine> Connections<E> {
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
-        let slice_len = range.len.min(FILE_SLICE_BYTES as u64);
+        let slice_len = range.slice_len();
         match self.engine.send_file(socket, &range) {
             FileSent::Sent(sent) if sent == range.len => self.mark_dirty(socket),
             FileSent::Sent(sent) => {
@@ -194,6 +194,10 @@ impl<E: Engine> Connections<E> {
             self.terminate(socket); // Truncated or unreadable.
             return;
         };
+        self.engine.note_read(&FileRange {
+            len: read as u64,
+            ..range.clone()
+        });
         range.offset += read as u64;
         range.len -= read as u64;
         if range.len > 0 {

@@ -24,7 +24,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{Errno, ReadWriteFlags, ioctl_fionbio, preadv2};
 
+use super::warmth::Warmth;
 use super::{FileRange, FileSent};
+use crate::base::Millis;
 use crate::base::limits::FILE_SLICE_BYTES;
 
 /// The same number on every architecture that Rust's `libc` and this server run on.
@@ -33,12 +35,27 @@ const SYS_CACHESTAT: libc::c_long = 451;
 /// False once the kernel said that it does not know `cachestat`.
 static CACHESTAT: AtomicBool = AtomicBool::new(true);
 
-/// Sends up to [`FILE_SLICE_BYTES`] of `range` on a socket that is in non-blocking mode.
-pub fn send_file(socket: impl AsFd, range: &FileRange) -> FileSent {
-    let slice_len = range.len.min(FILE_SLICE_BYTES as u64);
+/// Sends what `range` has of its first slice on a socket that is in non-blocking mode.
+pub fn send_file(
+    socket: impl AsFd,
+    range: &FileRange,
+    warmth: &mut Warmth,
+    now: Millis,
+) -> FileSent {
+    const SLICE: u64 = FILE_SLICE_BYTES as u64;
+    let slice = range.offset / SLICE;
+    let len = range.slice_len();
+    if warmth.is_warm(&range.file, slice, now) {
+        return send_slice(socket.as_fd(), range, len);
+    }
     let file = range.file.as_fd();
-    let cached = cached_pages(file, range.offset, slice_len);
-    match residency(file, range.offset, slice_len, cached) {
+    let ask = |offset, len| residency(file, offset, len, cached_pages(file, offset, len));
+    let whole = ask(slice * SLICE, SLICE);
+    if matches!(whole, Residency::Warm(_)) {
+        warmth.mark(&range.file, slice, now);
+        return send_slice(socket.as_fd(), range, len);
+    }
+    match ask(range.offset, len) {
         Residency::Warm(len) => send_slice(socket.as_fd(), range, len),
         Residency::Cold => FileSent::Cold,
         Residency::Ended => FileSent::Truncated,
@@ -48,11 +65,16 @@ pub fn send_file(socket: impl AsFd, range: &FileRange) -> FileSent {
 
 /// [`send_file`] for a socket in blocking mode, as io_uring wants them: `sendfile(2)` has no flag
 /// for one call, so the mode of the socket is changed around it.
-pub fn send_file_on_blocking(socket: impl AsFd, range: &FileRange) -> FileSent {
+pub fn send_file_on_blocking(
+    socket: impl AsFd,
+    range: &FileRange,
+    warmth: &mut Warmth,
+    now: Millis,
+) -> FileSent {
     if let Err(errno) = ioctl_fionbio(&socket, true) {
         return FileSent::Failed(errno.into());
     }
-    let sent = send_file(&socket, range);
+    let sent = send_file(&socket, range, warmth, now);
     match ioctl_fionbio(&socket, false) {
         Ok(()) => sent,
         Err(errno) => FileSent::Failed(errno.into()),
@@ -233,7 +255,7 @@ mod tests {
         let (ours, mut peer) = pair();
         let mut sent = 0;
         loop {
-            match send_file(&ours, &range) {
+            match send_file(&ours, &range, &mut Warmth::default(), Millis(0)) {
                 FileSent::Sent(bytes) => {
                     assert!(bytes <= FILE_SLICE_BYTES as u64);
                     range.offset += bytes;
@@ -260,10 +282,22 @@ mod tests {
             len: range.len - offset,
             ..range.clone()
         };
-        assert_eq!(send_file(&ours, &at(49_990)), FileSent::Sent(10));
-        assert_eq!(send_file(&ours, &at(50_000)), FileSent::Truncated);
-        assert_eq!(send_file(&ours, &at(90_000)), FileSent::Truncated);
-        assert_eq!(send_file(&ours, &at(100_000)), FileSent::Truncated);
+        assert_eq!(
+            send_file(&ours, &at(49_990), &mut Warmth::default(), Millis(0)),
+            FileSent::Sent(10)
+        );
+        assert_eq!(
+            send_file(&ours, &at(50_000), &mut Warmth::default(), Millis(0)),
+            FileSent::Truncated
+        );
+        assert_eq!(
+            send_file(&ours, &at(90_000), &mut Warmth::default(), Millis(0)),
+            FileSent::Truncated
+        );
+        assert_eq!(
+            send_file(&ours, &at(100_000), &mut Warmth::default(), Millis(0)),
+            FileSent::Truncated
+        );
     }
 
     #[test]
@@ -277,14 +311,20 @@ mod tests {
             len: 100_000,
         };
         let (ours, _peer) = pair();
-        assert_eq!(send_file(&ours, &range), FileSent::Cold);
+        assert_eq!(
+            send_file(&ours, &range, &mut Warmth::default(), Millis(0)),
+            FileSent::Cold
+        );
         let mut bytes = vec![0; 100_000];
         let mut read = 0;
         while read < bytes.len() {
             let at = range.offset + read as u64;
             read += rustix::io::pread(&range.file, &mut bytes[read..], at).unwrap();
         }
-        assert!(matches!(send_file(&ours, &range), FileSent::Sent(_)));
+        assert!(matches!(
+            send_file(&ours, &range, &mut Warmth::default(), Millis(0)),
+            FileSent::Sent(_)
+        ));
     }
 
     #[test]
@@ -313,7 +353,9 @@ mod tests {
     fn a_blocking_socket_is_not_waited_for_and_stays_blocking() {
         let (_file, range) = file_of(4 * FILE_SLICE_BYTES);
         let (ours, _peer) = UnixStream::pair().unwrap();
-        while let FileSent::Sent(_) = send_file_on_blocking(&ours, &range) {}
+        while let FileSent::Sent(_) =
+            send_file_on_blocking(&ours, &range, &mut Warmth::default(), Millis(0))
+        {}
         let flags = rustix::fs::fcntl_getfl(&ours).unwrap();
         assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK));
     }

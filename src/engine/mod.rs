@@ -33,6 +33,7 @@ pub mod sim;
 #[cfg(feature = "tokio-uring")]
 pub mod tokio_uring;
 pub mod uring;
+pub mod warmth;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -222,8 +223,11 @@ pub trait Engine {
     /// Sends all of `batch`. At most one send or [`Engine::poll_writable`] is in flight on a
     /// socket. `more` tells the kernel that a file follows at once, so that packets are filled.
     fn send(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool);
-    /// Hands up to one slice of a file to the socket, at once, without ever waiting for a disk.
+    /// Hands up to one slice ([`FileRange::slice_len`]) of a file to the socket, at once, without ever waiting for a disk.
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent;
+    /// The bytes of this range were just read with [`Operation::Read`]: for the next moments they can
+    /// be sent from the page cache, also where the kernel does not tell that they are there.
+    fn note_read(&mut self, range: &FileRange);
     /// One [`Completion::Writable`] follows once the socket has room.
     fn poll_writable(&mut self, socket: SocketId);
     /// A number that grows as the peer takes our bytes: tells a slow reader from a dead one.

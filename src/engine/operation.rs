@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Errno;
+use crate::base::limits::FILE_SLICE_BYTES;
 
 /// A file that several sends and operations share. Closed when the last of them is done.
 pub type SharedFile = Arc<OwnedFd>;
@@ -20,6 +21,15 @@ pub struct FileRange {
     pub offset: u64,
     /// Number of bytes.
     pub len: u64,
+}
+
+impl FileRange {
+    /// Bytes of the range up to the end of its first slice. Slices begin at multiples of
+    /// [`FILE_SLICE_BYTES`] in the file, so that what is known of one serves everybody.
+    pub fn slice_len(&self) -> u64 {
+        const SLICE: u64 = FILE_SLICE_BYTES as u64;
+        self.len.min(SLICE - self.offset % SLICE)
+    }
 }
 
 /// One-shot work for the slow lane.

@@ -24,6 +24,7 @@ use self::listener::{Accepted, Listener};
 use self::socket::Socket;
 use super::blocking::{self, BlockingPool, Mailbox};
 use super::reserve::Reserve;
+use super::warmth::Warmth;
 use super::{
     Completion, Engine, EngineSettings, Errno, FileRange, FileSent, ListenerId, Operation,
     OperationId, ReceiveEnd, Received, SendBatch, SocketId, Wait, Waker, clock, file_send,
@@ -89,6 +90,7 @@ pub struct EpollEngine {
     mailbox: Arc<Mailbox>,
     pool: BlockingPool,
     reserve: Reserve,
+    warmth: Warmth,
 }
 
 impl EpollEngine {
@@ -118,6 +120,7 @@ impl EpollEngine {
             mailbox,
             pool: BlockingPool::of_process(settings.file_threads),
             reserve: Reserve::new(),
+            warmth: Warmth::default(),
         })
     }
 
@@ -469,13 +472,17 @@ impl Engine for EpollEngine {
         let Some(socket) = self.sockets.get_mut(id.0) else {
             return FileSent::Failed(rustix::io::Errno::BADF.into());
         };
-        let sent = file_send::send_file(socket.fd(), range);
+        let sent = file_send::send_file(socket.fd(), range, &mut self.warmth, self.now.monotonic);
         match sent {
             FileSent::Sent(bytes) => socket.handed += bytes,
             FileSent::WouldBlock => socket.writable = false,
             _ => {}
         }
         sent
+    }
+
+    fn note_read(&mut self, range: &FileRange) {
+        self.warmth.mark_read(range, self.now.monotonic);
     }
 
     fn poll_writable(&mut self, id: SocketId) {

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use super::Fault;
 use super::trace::Who;
 use super::world::{Event, World};
-use crate::base::limits::FILE_SLICE_BYTES;
 use crate::engine::operation::SharedFile;
 use crate::engine::{
     Completion, Errno, FileRange, FileSent, FileStat, Operation, OperationId, Outcome, SocketId,
@@ -180,7 +179,7 @@ impl World {
         if let Some(errno) = self.peers[peer].broken {
             return FileSent::Failed(Errno(errno));
         }
-        let wanted = range.len.min(FILE_SLICE_BYTES as u64);
+        let wanted = range.slice_len();
         match self.is_warm(&range.file, range.offset, wanted) {
             Ok(true) => {}
             Ok(false) => {

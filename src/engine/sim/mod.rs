@@ -133,6 +133,10 @@ impl Engine for SimEngine {
         self.sim.change().send_file(socket, range)
     }
 
+    fn note_read(&mut self, _range: &FileRange) {
+        // Whether a page is cold is a matter of chance here, each time anew.
+    }
+
     fn poll_writable(&mut self, socket: SocketId) {
         self.sim.change().poll_writable(socket);
     }

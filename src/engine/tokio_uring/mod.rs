@@ -37,6 +37,7 @@ use self::lent::Lent;
 use self::tasks::{Event, Shared, Stream};
 use super::blocking::{self, BlockingPool, Mailbox};
 use super::reserve::Reserve;
+use super::warmth::Warmth;
 use super::{
     Completion, Engine, EngineSettings, Errno, FileRange, FileSent, ListenerId, Operation,
     OperationId, Outcome, ReceiveEnd, Received, SendBatch, SocketId, Wait, Waker, clock, file_send,
@@ -97,6 +98,7 @@ pub struct TokioUringEngine {
     mailbox: Arc<Mailbox>,
     pool: BlockingPool,
     reserve: Reserve,
+    warmth: Warmth,
 }
 
 impl TokioUringEngine {
@@ -131,6 +133,7 @@ impl TokioUringEngine {
             mailbox,
             pool: BlockingPool::of_process(settings.file_threads),
             reserve: Reserve::new(),
+            warmth: Warmth::default(),
         })
     }
 
@@ -444,11 +447,20 @@ impl Engine for TokioUringEngine {
         let Some(socket) = self.sockets.get_mut(id.0) else {
             return FileSent::Failed(Kernel::BADF.into());
         };
-        let sent = file_send::send_file_on_blocking(&*socket.stream, range);
+        let sent = file_send::send_file_on_blocking(
+            &*socket.stream,
+            range,
+            &mut self.warmth,
+            self.now.monotonic,
+        );
         if let FileSent::Sent(bytes) = sent {
             socket.stream.add_handed(bytes);
         }
         sent
+    }
+
+    fn note_read(&mut self, range: &FileRange) {
+        self.warmth.mark_read(range, self.now.monotonic);
     }
 
     fn poll_writable(&mut self, id: SocketId) {

@@ -27,6 +27,7 @@ pub use self::setup::{RingFeatures, build};
 
 use super::reserve::Reserve;
 use super::settings::EngineSettings;
+use super::warmth::Warmth;
 use super::{
     Completion, Engine, Errno, FileRange, FileSent, ListenerId, Operation, OperationId, Received,
     SendBatch, SocketId, Wait, Waker, clock, file_send, progress,
@@ -124,6 +125,7 @@ pub struct UringEngine<'ring> {
     in_flight: usize,
     waker: Waker,
     reserve: Reserve,
+    warmth: Warmth,
     ticking: bool,
     /// Tells the completions of the running timer from those of a cancelled one.
     tick_round: u32,
@@ -165,6 +167,7 @@ impl<'ring> UringEngine<'ring> {
             in_flight: 0,
             waker: Waker::new()?,
             reserve: Reserve::new(),
+            warmth: Warmth::default(),
             ticking: false,
             tick_round: 0,
             tick_multishot: true,
@@ -385,18 +388,22 @@ impl Engine for UringEngine<'_> {
     }
 
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent {
-        let Some(state) = self.socket_mut(socket) else {
+        let Some(state) = self.sockets.get_mut(socket.0) else {
             return FileSent::Failed(Errno(libc::EBADF));
         };
         assert!(state.sending.is_none(), "one send at a time");
         if let Err(errno) = state.set_nonblocking(true) {
             return FileSent::Failed(errno);
         }
-        let sent = file_send::send_file(&state.fd, range);
+        let sent = file_send::send_file(&state.fd, range, &mut self.warmth, self.now.monotonic);
         if let FileSent::Sent(bytes) = sent {
             state.handed += bytes;
         }
         sent
+    }
+
+    fn note_read(&mut self, range: &FileRange) {
+        self.warmth.mark_read(range, self.now.monotonic);
     }
 
     fn poll_writable(&mut self, socket: SocketId) {

@@ -87,6 +87,8 @@ impl Engine for Disk<'_> {
     fn recycle(&mut self, _: Received) { unreachable!() }
     fn send(&mut self, _: SocketId, _: Box<SendBatch>, _: bool) { unreachable!() }
     fn send_file(&mut self, _: SocketId, _: &FileRange) -> FileSent { unreachable!() }
+    fn note_read(&mut self, _: &FileRange) { unreachable!() }
+
     fn poll_writable(&mut self, _: SocketId) { unreachable!() }
     fn send_progress(&self, _: SocketId) -> u64 { unreachable!() }
     fn shutdown_write(&mut self, _: SocketId) { unreachable!() }
