@@ -92,15 +92,28 @@ impl<E: Engine> Connections<E> {
         self.services.draining = true;
         self.stop_listening();
         for id in self.table.ids().collect::<Vec<_>>() {
-            let socket = SocketId(id);
-            let Some(connection) = self.table.get_mut(id) else {
-                continue;
-            };
-            if connection.is_idle() && connection.life == Life::Open {
-                // A request may be under way to us: FIN tells its sender that it was not read.
-                connection.linger = true;
-                self.finish(socket);
-            }
+            self.finish_if_idle(SocketId(id));
+        }
+    }
+
+    /// Ends a connection on which nothing is asked and nothing is owed.
+    fn finish_if_idle(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if connection.is_idle() && connection.life == Life::Open {
+            // A request may be under way to us: FIN tells its sender that it was not read.
+            connection.linger = true;
+            self.finish(socket);
+        }
+    }
+
+    /// A connection has done what it was busy with. While draining, that was the last it did, also
+    /// when its answer was begun before and did not say so.
+    pub(super) fn on_done(&mut self, socket: SocketId) {
+        self.settle_wait(socket);
+        if self.draining {
+            self.finish_if_idle(socket);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::Millis;
 use crate::engine::{Engine, SocketId};
 use crate::http::{Fault, Status};
+use crate::proto::h1;
 
 use super::Connections;
 use super::connection::{Connection, Reading, Sending, WaitsFor};
@@ -89,7 +90,8 @@ impl<E: Engine> Connections<E> {
                     Status::REQUEST_TIMEOUT,
                     "The request did not arrive in time.",
                 );
-                on_fault(connection, &mut self.services, fault);
+                let head_only = h1::asks_for_head(&connection.input);
+                on_fault(connection, &mut self.services, fault, head_only);
                 self.mark_dirty(socket);
             }
             WaitsFor::Room => self.check_progress(socket),

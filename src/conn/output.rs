@@ -256,7 +256,7 @@ impl<E: Engine> Connections<E> {
             self.terminate(socket);
             return;
         }
-        self.settle_wait(socket);
+        self.on_done(socket);
         self.receive_if_wanted(socket);
     }
 }

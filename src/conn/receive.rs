@@ -61,13 +61,13 @@ impl<E: Engine> Connections<E> {
             }
             Life::Terminating => return,
         }
-        if connection.receiving && !connection.wants_input(&self.services) {
+        if connection.receiving && connection.is_glutted(&self.services) {
             self.engine.stop_receiving(socket);
         }
         if !connection.output.is_empty() || connection.close_after_output {
             self.mark_dirty(socket);
         } else if connection.sending == Sending::Idle {
-            self.settle_wait(socket);
+            self.on_done(socket);
         }
     }
 
@@ -130,10 +130,16 @@ impl<E: Engine> Connections<E> {
 }
 
 impl Connection {
-    /// False while bytes would only pile up behind an answer that is being made or sent.
+    /// True while further bytes would only pile up behind an answer that is being made or sent.
+    fn is_glutted(&self, services: &Services) -> bool {
+        self.life == Life::Open && self.input.len() >= services.limits.head_bytes_max
+    }
+
     fn wants_input(&self, services: &Services) -> bool {
         match self.life {
-            Life::Open => !self.peer_done && self.input.len() < services.limits.head_bytes_max,
+            // The last answer is on its way: only who must linger hears what else comes.
+            Life::Open if matches!(self.reading, Reading::Done) => !self.peer_done && self.linger,
+            Life::Open => !self.peer_done && !self.is_glutted(services),
             Life::Lingering => !self.peer_done,
             Life::Terminating => false,
         }

@@ -36,7 +36,9 @@ pub(super) fn consume(
                         on_request(socket, connection, services, &head);
                     }
                     ParsedHead::Partial => break,
-                    ParsedHead::Invalid(fault) => on_fault(connection, services, fault),
+                    ParsedHead::Invalid(fault) => {
+                        on_fault(connection, services, fault, h1::asks_for_head(rest));
+                    }
                 }
             }
             Reading::Body(reader) => match reader.handle_input(rest) {
@@ -72,9 +74,14 @@ fn stop_reading(connection: &mut Connection) {
     connection.linger = true;
 }
 
-/// Answers what cannot be understood.
-pub(super) fn on_fault(connection: &mut Connection, services: &mut Services, fault: Fault) {
-    let answer = errors::error_answer(fault.status, fault.reason, false);
+/// Answers what cannot be understood; without content when it was going to be HEAD.
+pub(super) fn on_fault(
+    connection: &mut Connection,
+    services: &mut Services,
+    fault: Fault,
+    head_only: bool,
+) {
+    let answer = errors::error_answer(fault.status, fault.reason, head_only);
     write_answer(connection, services, answer, Persistence::Close);
     stop_reading(connection);
 }

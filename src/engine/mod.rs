@@ -82,8 +82,8 @@ pub enum ReceiveEnd {
     Eof,
     /// No receive buffer was free. Transient: arm again once buffers were recycled.
     Starved,
-    /// [`Engine::stop_receiving`] or [`Engine::cancel`] took effect, or the kernel ended a
-    /// multishot arm for reasons of its own: arm again if more is wanted.
+    /// [`Engine::stop_receiving`] or [`Engine::cancel`] took effect, or the engine ended the
+    /// arm for reasons of its own: arm again if more is wanted.
     Stopped,
     /// The connection is broken (reset, timed out, unreachable).
     Failed(Errno),

@@ -209,6 +209,16 @@ impl<E: Engine> Rig<E> {
         }
     }
 
+    /// The end of what the peer sends. An arm that the engine ends by itself is made again.
+    pub(crate) fn stream_end(&mut self, socket: SocketId) -> ReceiveEnd {
+        loop {
+            match self.receive_end(socket) {
+                ReceiveEnd::Stopped => self.engine.receive(socket),
+                end => return end,
+            }
+        }
+    }
+
     pub(crate) fn sent(&mut self, socket: SocketId) -> (Box<SendBatch>, Result<(), Errno>) {
         let (_, completion) = self.take("the end of a send", |completion| match completion {
             Completion::Sent { socket: of, .. } if *of == socket => Some(()),

@@ -191,6 +191,10 @@ pub(crate) fn a_busy_sender_does_not_hold_up_others<E: Engine>(mut rig: Rig<E>) 
                     heard = true;
                 }
                 Completion::Woken => woken = true,
+                Completion::ReceiveEnded { socket, end } => {
+                    assert_eq!((socket, end), (quiet, ReceiveEnd::Stopped));
+                    rig.engine.receive(socket);
+                }
                 _ => {}
             }
         }

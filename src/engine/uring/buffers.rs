@@ -77,6 +77,11 @@ impl BufferRing {
         Ok(ring)
     }
 
+    /// Bytes of each buffer.
+    pub(super) fn buffer_bytes(&self) -> u32 {
+        self.buffer_bytes as u32
+    }
+
     /// The first `len` bytes of a buffer that a completion named.
     #[inline]
     pub(super) fn bytes(&mut self, buffer: u16, len: u32) -> &mut [u8] {

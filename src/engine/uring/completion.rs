@@ -102,8 +102,10 @@ impl UringEngine<'_> {
             let fd = unsafe { OwnedFd::from_raw_fd(result) };
             let socket = SocketId(self.sockets.insert(Socket {
                 fd,
+                fresh: true,
                 receiving: false,
                 cancelled: false,
+                nonblocking: false,
                 writable_polled: false,
                 sending: None,
                 handed: 0,

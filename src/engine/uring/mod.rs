@@ -78,13 +78,30 @@ struct Listener {
 
 struct Socket {
     fd: OwnedFd,
+    /// Nothing was received yet: many connections end after one request, and for those one plain
+    /// receive is cheaper than a multishot one that must be cancelled.
+    fresh: bool,
     receiving: bool,
     /// A cancelled socket's operations are not continued.
     cancelled: bool,
+    /// In non-blocking mode, as `sendfile(2)` needs it and the ring's operations must not have it.
+    nonblocking: bool,
     writable_polled: bool,
     sending: Option<Sending>,
     /// Bytes that the kernel accepted.
     handed: u64,
+}
+
+impl Socket {
+    /// One system call for a whole file, not two for each slice: the mode is kept until the ring
+    /// needs the other.
+    fn set_nonblocking(&mut self, on: bool) -> Result<(), Errno> {
+        if self.nonblocking != on {
+            rustix::io::ioctl_fionbio(&self.fd, on)?;
+            self.nonblocking = on;
+        }
+        Ok(())
+    }
 }
 
 /// The io_uring engine of one worker. Lives on the stack of its thread, beside its ring.
@@ -336,8 +353,16 @@ impl Engine for UringEngine<'_> {
         };
         assert!(!state.receiving, "a receive is armed once");
         state.receiving = true;
+        // Cannot fail on a socket; if it did, the receive would end at once and be armed again.
+        let _ = state.set_nonblocking(false);
         let fd = Fd(state.fd.as_raw_fd());
-        let entry = opcode::RecvMulti::new(fd, buffers::GROUP).build();
+        let entry = if std::mem::take(&mut state.fresh) {
+            let len = self.buffers_mut().buffer_bytes();
+            let once = opcode::Recv::new(fd, std::ptr::null_mut(), len).buf_group(buffers::GROUP);
+            once.build().flags(squeue::Flags::BUFFER_SELECT)
+        } else {
+            opcode::RecvMulti::new(fd, buffers::GROUP).build()
+        };
         self.push(&entry.user_data(Tag::Receive.user_data(socket.0.pack())));
     }
 
@@ -364,7 +389,10 @@ impl Engine for UringEngine<'_> {
             return FileSent::Failed(Errno(libc::EBADF));
         };
         assert!(state.sending.is_none(), "one send at a time");
-        let sent = file_send::send_file_on_blocking(&state.fd, range);
+        if let Err(errno) = state.set_nonblocking(true) {
+            return FileSent::Failed(errno);
+        }
+        let sent = file_send::send_file(&state.fd, range);
         if let FileSent::Sent(bytes) = sent {
             state.handed += bytes;
         }

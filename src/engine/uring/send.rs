@@ -85,6 +85,8 @@ impl UringEngine<'_> {
             .sockets
             .get_mut(socket.0)
             .expect("a send belongs to an open socket");
+        // Cannot fail on a socket; if it did, a full socket would end the connection.
+        let _ = state.set_nonblocking(false);
         let fd = Fd(state.fd.as_raw_fd());
         let sending = state.sending.as_mut().expect("the caller has put it there");
         let (entry, spare) = sending.entry(fd, spare, zero_copy_min);

@@ -122,6 +122,14 @@ pub fn may_be_complete(input: &[u8], seen: usize) -> bool {
         .any(|feed| matches!(new[feed + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
 }
 
+/// Whether a head that is no good, or not whole, was going to be a HEAD request: its client takes
+/// content for the beginning of the next answer (RFC 9110 §9.3.2).
+#[cold]
+pub fn asks_for_head(input: &[u8]) -> bool {
+    let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    start.is_some_and(|start| input[start..].starts_with(b"HEAD "))
+}
+
 /// §2.2: a few empty lines before a request line are skipped; old clients send one after content.
 #[cold]
 fn skip_empty_lines(text: &[u8]) -> Result<usize, Fault> {
@@ -437,6 +445,24 @@ mod tests {
         match parse_head(input.as_bytes(), &mut HeadStorage::new(), &LIMITS) {
             ParsedHead::Complete(head) => check(&head),
             other => panic!("{input:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_refused_head_request_is_known_by_its_first_word() {
+        for input in ["HEAD ", "HEAD / HTTP/9.9", "\r\n\nHEAD /"] {
+            assert!(asks_for_head(input.as_bytes()), "{input:?}");
+        }
+        for input in [
+            "",
+            "\r\n",
+            "HEAD",
+            "HEADS /",
+            "head /",
+            "GET / HEAD ",
+            " HEAD /",
+        ] {
+            assert!(!asks_for_head(input.as_bytes()), "{input:?}");
         }
     }
 

@@ -11,5 +11,7 @@ mod target;
 pub mod writer;
 
 pub use body::{BodyReader, BodyStep};
-pub use head::{Framing, Head, HeadLimits, HeadStorage, ParsedHead, may_be_complete, parse_head};
+pub use head::{
+    Framing, Head, HeadLimits, HeadStorage, ParsedHead, asks_for_head, may_be_complete, parse_head,
+};
 pub use writer::{CONTINUE, Persistence, write_head, write_template};

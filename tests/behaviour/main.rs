@@ -1,0 +1,99 @@
+//! Behaviour of the real binary on every engine, as raw bytes over real sockets.
+//!
+//! Each check is a function of an engine's name; the macro runs all of them for each engine. A check
+//! starts servers of its own, has a bound on every wait, and depends on no other.
+
+// A check that cannot go on fails; `unwrap` says where.
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod ending;
+mod files;
+mod freshness;
+mod life;
+mod requests;
+mod rig;
+mod welcome;
+
+macro_rules! behaviour {
+    ($($room:ident { $($check:ident)* })*) => {
+        behaviour! { @engine io_uring "io-uring" $($room { $($check)* })* }
+        behaviour! { @engine epoll "epoll" $($room { $($check)* })* }
+        #[cfg(feature = "tokio-uring")]
+        behaviour! { @engine tokio_uring "tokio-uring" $($room { $($check)* })* }
+    };
+    (@engine $engine:ident $name:literal $($room:ident { $($check:ident)* })*) => {
+        mod $engine {
+            $(mod $room {
+                $(#[test]
+                fn $check() {
+                    crate::$room::$check($name);
+                })*
+            })*
+        }
+    };
+}
+
+behaviour! {
+    requests {
+        all_forms_of_targets
+        host_stands_exactly_once
+        connections_persist_by_version
+        a_thousand_pipelined_requests_in_order
+        pipelined_over_both_lanes
+        head_is_get_without_content
+        no_content_for_a_head_that_is_refused
+        methods
+        too_long_and_unknown
+        ambiguous_heads_are_refused
+        an_expectation_gets_the_final_answer
+        content_that_nobody_wants_is_drained
+        content_that_is_too_long_ends_the_connection
+        a_head_may_come_in_any_pieces
+        empty_lines_before_a_request
+    }
+    files {
+        every_size_is_sent_byte_for_byte
+        conditional_requests
+        ranges
+        directories_and_their_index
+        nothing_outside_the_root
+        hidden_and_special_files
+        media_types
+        what_may_not_be_read_is_403
+        a_slow_reader_gets_every_byte_of_a_big_file
+        cold_files_arrive_whole
+        a_file_truncated_while_it_is_sent
+    }
+    freshness {
+        every_change_is_seen_within_a_second
+        the_first_answer_after_a_pause_is_new
+        no_answer_mixes_two_states
+    }
+    life {
+        a_head_has_one_deadline
+        an_idle_connection_is_closed_silently
+        slow_content_has_a_deadline
+        a_reader_that_reads_a_little_survives
+        a_reader_that_reads_nothing_is_cut
+        a_half_closed_peer_gets_its_answers
+        a_killed_client_harms_nobody
+        surplus_connections_wait_or_get_503
+        out_of_descriptors_sheds_and_recovers
+        a_small_limit_of_descriptors_is_kept_to
+        the_last_answer_is_read_before_the_end
+    }
+    ending {
+        an_orderly_end_finishes_what_is_being_answered
+        an_idle_server_ends_at_once
+        the_grace_period_cuts
+        a_second_signal_ends_at_once
+        requests_during_the_end_are_the_last
+        a_unix_socket_is_served
+        an_inherited_socket_is_served
+        several_addresses_and_workers_all_serve
+    }
+    welcome {
+        the_welcome_site_needs_no_directory
+    }
+}
