@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use downpour::config::error::THREADS;
 use downpour::config::usage::Refusal;
 use downpour::config::{Command, StartError, args};
 use downpour::{cold, config, doctor, log};
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
 fn serve(args: &config::ServeArgs) -> Result<ExitCode, StartError> {
     let checked = cold::serve::prepare(args)?;
     let _written_at_the_end = log::start(checked.config.log.level)
-        .map_err(|error| StartError::machine(format!("no thread for the log: {error}"), ""))?;
+        .map_err(|error| StartError::machine(format!("no thread for the log: {error}"), THREADS))?;
     log::log_panics();
     cold::serve(checked)
 }

@@ -13,6 +13,7 @@ use super::{descriptors, machine};
 use crate::base::limits::CACHED_DESCRIPTORS_SHARE;
 use crate::cache::{Store, StoreSettings};
 use crate::config::checked::Checked;
+use crate::config::error::THREADS;
 use crate::config::{Config, ServeArgs, StartError, cpus};
 use crate::conn::ConnectionCount;
 use crate::engine::probe::{self, Decision, Unsupported};
@@ -170,9 +171,13 @@ fn spawn_all(
 }
 
 fn cannot_spawn(index: usize, engine: EngineKind, error: &io::Error) -> StartError {
+    let remedy = match error.raw_os_error() {
+        Some(libc::EAGAIN) => THREADS, // No engine says so.
+        _ => "use fewer workers or another engine; downpour doctor shows the limits that hurt",
+    };
     StartError::machine(
         format!("worker {index} cannot start its {engine} engine: {error}"),
-        "use fewer workers or another engine; downpour doctor shows the limits that hurt",
+        remedy,
     )
 }
 

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+/// What to do where no further thread can be made.
+pub const THREADS: &str = "raise the limit of threads, as with ulimit -u 4096 or TasksMax=";
+
 /// A start that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartError {

@@ -158,8 +158,13 @@ fn page_answer(page: &Page, head_only: bool) -> Answer {
     }
 }
 
-fn text(status: Status, sentence: &str) -> String {
-    format!("{} {}\n{sentence}\n", status.code(), status.reason())
+/// The status and why, as a sentence: parsers give reasons without a capital and a full stop.
+fn text(status: Status, reason: &str) -> String {
+    let mut letters = reason.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let stop = if reason.ends_with('.') { "" } else { "." };
+    let sentence: String = first.into_iter().chain(letters).collect();
+    format!("{} {}\n{sentence}{stop}\n", status.code(), status.reason())
 }
 
 #[cfg(test)]
@@ -206,6 +211,16 @@ mod tests {
             assert!(std::str::from_utf8(&body).unwrap().contains(reason));
             assert!(rendered(&head).contains(&format!("Content-Length: {}\r\n", body.len())));
         }
+    }
+
+    #[test]
+    fn a_parsers_reason_becomes_a_sentence() {
+        let answer = error_answer(Status::BAD_REQUEST, "a chunk size is malformed", false);
+        let Body::Bytes(body) = answer.body else {
+            panic!("it has a body")
+        };
+        assert_eq!(body, "400 Bad Request\nA chunk size is malformed.\n");
+        assert!(text(Status::NOT_FOUND, "Gone away.").ends_with("\nGone away.\n"));
     }
 
     #[test]

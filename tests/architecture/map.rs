@@ -80,7 +80,7 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
         "tests/guard_page.rs",
         "a page that may not be touched behind the parsers' input",
     ),
-    ("tests/hit_allocates_nothing.rs", "an allocator that counts"),
+    ("tests/allocations.rs", "an allocator that counts"),
     (
         "perf/floor/src/buffers.rs",
         "the ring of receive buffers, shared with the kernel",

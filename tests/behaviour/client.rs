@@ -96,10 +96,19 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
+    /// The same where the server may have ended the connection already.
+    pub(crate) fn shut_down_write_if_open(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
     /// Ends with a reset instead of FIN.
     pub(crate) fn reset(self) {
         let socket = socket2::SockRef::from(&self.stream);
         socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    pub(crate) fn set_send_patience(&self, patience: std::time::Duration) {
+        self.stream.set_write_timeout(Some(patience)).unwrap();
     }
 
     pub(crate) fn set_patience(&self, patience: std::time::Duration) {
@@ -154,12 +163,32 @@ impl<S: Read + Write> Client<S> {
     /// The next answer from a server that may have none to give: an error when it ends or keeps
     /// silent instead.
     pub(crate) fn try_answer(&mut self) -> std::io::Result<Answer> {
+        let (mut answer, content_len) = self.try_answer_head()?;
+        answer.body = self.try_content(content_len)?;
+        Ok(answer)
+    }
+
+    /// The head of such an answer.
+    pub(crate) fn try_answer_head(&mut self) -> std::io::Result<(Answer, usize)> {
         while self.buffer.is_empty() {
-            if !self.try_read_more()? {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
+            self.try_read_some()?;
         }
-        Ok(self.answer())
+        Ok(self.answer_head())
+    }
+
+    /// Content of such an answer.
+    pub(crate) fn try_content(&mut self, len: usize) -> std::io::Result<Vec<u8>> {
+        while self.buffer.len() < len {
+            self.try_read_some()?;
+        }
+        Ok(self.buffer.drain(..len).collect())
+    }
+
+    fn try_read_some(&mut self) -> std::io::Result<()> {
+        if self.try_read_more()? {
+            return Ok(());
+        }
+        Err(ErrorKind::UnexpectedEof.into())
     }
 
     /// The next answer, to HEAD: only its head.
@@ -168,7 +197,8 @@ impl<S: Read + Write> Client<S> {
         self.answer_head().0
     }
 
-    /// The head of the next answer, and how long the content is that follows unless it answers HEAD.
+    /// The head of the next answer, and how long the content is that follows unless it answers
+    /// HEAD.
     #[track_caller]
     pub(crate) fn answer_head(&mut self) -> (Answer, usize) {
         let end = loop {

@@ -57,7 +57,7 @@ pub(crate) fn every_change_is_seen_within_a_second(engine: Engine) {
         std::fs::create_dir(site.path(&name("became-dir"))).unwrap();
         std::fs::remove_dir_all(site.path(&name("was-dir"))).unwrap();
         site.write(&name("was-dir"), &new);
-        let closed = std::fs::Permissions::from_mode(0);
+        let closed = std::fs::Permissions::from_mode(0o000);
         std::fs::set_permissions(site.path(&name("closed")), closed).unwrap();
         let changed = Instant::now();
         keep_asking(&mut client, &path("replaced"), changed, &old, &new);

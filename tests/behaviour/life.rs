@@ -355,14 +355,12 @@ pub(crate) fn a_small_limit_of_descriptors_is_kept_to(engine: Engine) {
     assert!((8..80).contains(&served), "{served}");
     // Those who wait are served as those before them leave.
     let began = Instant::now();
-    let mut done = 0;
-    for mut client in clients {
+    for (done, mut client) in clients.into_iter().enumerate() {
         client.set_patience(PATIENCE);
         if done >= served {
             let status = client.try_answer().map(|answer| answer.status);
             assert!(matches!(status, Ok(200 | 503) | Err(_)), "{status:?}");
         }
-        done += 1;
     }
     assert!(began.elapsed() < PATIENCE);
     eventually("it serves again", || fate(&server) == Some(200));

@@ -1,7 +1,7 @@
 //! Behaviour of the real binary on every engine, as raw bytes over real sockets.
 //!
-//! Each check is a function of an engine's name; the macro runs all of them for each engine. A check
-//! starts servers of its own, has a bound on every wait, and depends on no other.
+//! Each check is a function of an engine's name; the macro runs all of them for each engine. A
+//! check starts servers of its own, has a bound on every wait, and depends on no other.
 
 // A check that cannot go on fails; `unwrap` says where.
 #![allow(clippy::unwrap_used)]
@@ -10,6 +10,8 @@ mod client;
 mod ending;
 mod files;
 mod freshness;
+mod hostile;
+mod leaks;
 mod life;
 mod requests;
 mod rig;
@@ -92,6 +94,17 @@ behaviour! {
         a_unix_socket_is_served
         an_inherited_socket_is_served
         several_addresses_and_workers_all_serve
+    }
+    leaks {
+        a_hundred_thousand_connections_leave_nothing
+        aborted_requests_leave_nothing
+        an_idle_connection_costs_little
+    }
+    hostile {
+        garbage_gets_answers_or_the_end
+        slow_heads_do_not_hold_up_others
+        pipelining_without_reading_is_bounded
+        endless_requests_are_ended
     }
     welcome {
         the_welcome_site_needs_no_directory

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
@@ -94,6 +95,22 @@ fn doctor_tells_engines_and_limits_and_succeeds_without_rights() {
         page.contains("RLIMIT_MEMLOCK") && page.contains("HURTS"),
         "{page}"
     );
+}
+
+#[test]
+fn too_few_threads_are_told() {
+    if !rustix::process::geteuid().is_root() {
+        return; // The tester's other processes count, too: nothing certain can be said.
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let binary = public_binary(scratch.path());
+    let words = ["serve", "--workers", "8", "--listen", "127.0.0.1:0"];
+    for limit in ["ulimit -u 1", "ulimit -u 4"] {
+        let mut shell = unprivileged(Path::new("bash"));
+        shell.uid(NOBODY - 1); // A user without any other process.
+        let sentence = complaint(&mut limited(shell, limit, &binary, &words), 1);
+        assert!(sentence.contains("ulimit -u 4096"), "{limit}: {sentence}");
+    }
 }
 
 /// The binary behind a filter that refuses these system calls.

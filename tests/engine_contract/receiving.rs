@@ -33,7 +33,10 @@ pub(crate) fn hears_an_end_that_comes_later<E: Engine>(mut rig: Rig<E>) {
     peer.write_all(b"x").unwrap();
     assert_eq!(rig.receive_exactly(socket, 1), b"x");
     let quiet = rig.completed_within(Duration::from_millis(30));
-    let is_end = |c: &Completion| matches!(c, Completion::ReceiveEnded { end, .. } if *end != ReceiveEnd::Stopped);
+    let is_end = |completion: &Completion| match completion {
+        Completion::ReceiveEnded { end, .. } => *end != ReceiveEnd::Stopped,
+        _ => false,
+    };
     assert!(!quiet.iter().any(is_end), "{quiet:?}");
     drop(peer);
     assert_eq!(rig.stream_end(socket), ReceiveEnd::Eof);
