@@ -422,7 +422,7 @@ pub(crate) fn what_may_not_be_read_is_403(engine: Engine) {
     ]);
     site.write("large", pattern(600_000, 1));
     for name in ["closed.txt", "closed", "large"] {
-        let mode = std::fs::Permissions::from_mode(0);
+        let mode = std::fs::Permissions::from_mode(0o000);
         std::fs::set_permissions(site.path(name), mode).unwrap();
     }
     let server = Server::without_rights(engine, &site);

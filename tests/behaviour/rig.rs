@@ -279,7 +279,7 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            println!("the server says: {:#?}", self.log());
+            eprintln!("the server says: {:#?}", self.log());
         } else {
             assert!(!self.has_logged("panicked"), "{:#?}", self.log());
         }
