@@ -53,16 +53,20 @@ pub(crate) fn an_orderly_end_finishes_what_is_being_answered(engine: Engine) {
     eventually("new connections are refused", || is_refused(&server));
     idle.assert_closed();
     silent.assert_closed();
+    drop((idle, silent));
     // A request that was under way is answered, and told that it is the last.
     partial.send("Host: a\r\n\r\n");
     let answer = partial.answer();
     assert_eq!((answer.status, answer.says_close()), (200, true));
     partial.assert_closed();
+    drop(partial);
     // Content that was announced before is still taken; then nothing is left to wait for.
     unread.send("12345");
     unread.assert_closed();
+    drop(unread);
     assert!(download.content(rest) == pattern(BIG, 1)[BIG - rest..]);
     download.assert_closed();
+    drop(download);
     assert_eq!(server.wait(), 0);
     assert!(began.elapsed() < PATIENCE, "it waits for nobody");
     assert!(server.has_logged("goodbye"), "{:?}", server.log());

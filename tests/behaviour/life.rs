@@ -88,7 +88,7 @@ pub(crate) fn slow_content_has_a_deadline(engine: Engine) {
 
 pub(crate) fn a_reader_that_reads_a_little_survives(engine: Engine) {
     let site = site();
-    let big = pattern(40_000_000, 1);
+    let big = pattern(20_000_000, 1);
     site.write("big", &big);
     let server = Server::of(engine, &site, &["--send-timeout", "1s"]);
     let mut client = Client::connect_narrow(server.address());
@@ -96,7 +96,7 @@ pub(crate) fn a_reader_that_reads_a_little_survives(engine: Engine) {
     let (_, len) = client.answer_head();
     let mut got = Vec::new();
     // Longer than the timeout, with pauses shorter than it.
-    for _ in 0..10 {
+    for _ in 0..8 {
         sleep(millis(300));
         got.extend(client.content(20_000));
     }
@@ -250,7 +250,7 @@ pub(crate) fn surplus_connections_wait_or_get_503(engine: Engine) {
             client.answer().assert_body(b"alpha");
             held.push(client);
         }
-        for _ in 0..6 {
+        for _ in 0..3 {
             assert!(matches!(fate(&server), None | Some(503)));
         }
         for client in &mut held {
