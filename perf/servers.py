@@ -30,6 +30,7 @@ NAMES = [*ENGINES, "nginx", "floor"]
 
 READY_WITHIN_S = 10
 STOP_WITHIN_S = 10
+START_LINE_WITHIN_S = 2
 
 
 class ServerFailed(Exception):
@@ -68,9 +69,15 @@ class Running:
     def check_engine(self):
         """Confirms that the engine which was asked for is the one that runs."""
         wanted = ENGINES.get(self.name)
-        log = self.log.read_text(errors="replace")
-        if wanted and not re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w-])", log):
-            raise ServerFailed(f"{self.name} does not say that its engine is {wanted}: {log!r}")
+        deadline = time.monotonic() + START_LINE_WITHIN_S
+        while wanted:
+            # The start line may come after the first answer: it is written by another thread.
+            log = self.log.read_text(errors="replace")
+            if re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w-])", log):
+                return
+            if time.monotonic() > deadline:
+                raise ServerFailed(f"{self.name} does not say that its engine is {wanted}: {log!r}")
+            time.sleep(0.02)
 
 
 def free_port():

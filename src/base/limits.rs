@@ -50,9 +50,15 @@ pub const WARM_FOR: Duration = Duration::from_secs(1);
 /// A send is flushed to the kernel at the latest after so many were queued, while output is in
 /// cache.
 pub const SENDS_PER_FLUSH: usize = 16;
-/// One `sendfile` slice, and one read of a cold file: long enough to be cheap, short enough to be
-/// fair.
+/// What is known of a file being in memory is known by slices of this size; also one read of a cold
+/// file. No flag: small enough to hold one for each reader of a cold file.
 pub const FILE_SLICE_BYTES: usize = 256 * 1024;
+/// What one `sendfile(2)` hands over at most. Long bursts wake the peer less often: measured, they
+/// cost a third less than single slices.
+pub const FILE_BURST_BYTES: usize = 1024 * 1024;
+/// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half a
+/// millisecond), so that short answers are not held up by long ones.
+pub const FILE_TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 // Time.
 

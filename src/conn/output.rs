@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::base::limits::{OUTPUT_BYTES_MAX, SENDS_PER_FLUSH};
+use crate::base::limits::{FILE_TURN_BYTES_MAX, OUTPUT_BYTES_MAX, SENDS_PER_FLUSH};
 use crate::engine::{Engine, Errno, FileRange, FileSent, SendBatch, SocketId};
 
 use super::Connections;
@@ -64,30 +64,44 @@ impl<E: Engine> Connections<E> {
         }
     }
 
-    /// Starts a send on every connection that has output and none in flight.
+    /// Starts a send on every connection that has output and none in flight. Files get no more than
+    /// a turn's share; who gets none of it comes first in the next turn.
     pub(super) fn flush_dirty(&mut self) {
         let mut dirty = std::mem::take(&mut self.dirty);
-        for (count, socket) in dirty.drain(..).enumerate() {
-            if count % SENDS_PER_FLUSH == SENDS_PER_FLUSH - 1 {
+        let mut file_share = FILE_TURN_BYTES_MAX as u64;
+        let mut deferred = 0;
+        for position in 0..dirty.len() {
+            let socket = dirty[position];
+            if position % SENDS_PER_FLUSH == SENDS_PER_FLUSH - 1 {
                 self.engine.flush(); // What was written lately is still in the cache.
             }
-            if let Some(connection) = self.table.get_mut(socket.0) {
+            if file_share == 0 && self.has_file_next(socket) {
+                dirty[deferred] = socket;
+                deferred += 1;
+            } else if let Some(connection) = self.table.get_mut(socket.0) {
                 connection.dirty = false;
-                self.flush(socket);
+                file_share = file_share.saturating_sub(self.flush(socket));
             }
         }
-        // A file's next slice comes a turn later, so that no connection holds up the others.
-        if self.dirty.is_empty() {
-            self.dirty = dirty;
-        }
+        dirty.truncate(deferred);
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
     }
 
-    fn flush(&mut self, socket: SocketId) {
+    fn has_file_next(&self, socket: SocketId) -> bool {
+        self.table.get(socket.0).is_some_and(|connection| {
+            let next = connection.output.queue.front();
+            connection.sending == Sending::Idle && matches!(next, Some(Item::File(_)))
+        })
+    }
+
+    /// Starts the next send; returns how much of a file was handed over.
+    fn flush(&mut self, socket: SocketId) -> u64 {
         let Some(connection) = self.table.get_mut(socket.0) else {
-            return;
+            return 0;
         };
         if connection.sending != Sending::Idle || connection.life != Life::Open {
-            return;
+            return 0;
         }
         match connection.output.pop() {
             None => self.on_output_drained(socket),
@@ -97,26 +111,30 @@ impl<E: Engine> Connections<E> {
                 self.engine.send(socket, batch, more);
                 self.set_wait(socket, WaitsFor::Room);
             }
-            Some(Item::File(range)) => self.send_slice(socket, range),
+            Some(Item::File(range)) => return self.send_burst(socket, range),
         }
+        0
     }
 
-    fn send_slice(&mut self, socket: SocketId, mut range: FileRange) {
+    fn send_burst(&mut self, socket: SocketId, mut range: FileRange) -> u64 {
         let Some(connection) = self.table.get_mut(socket.0) else {
-            return;
+            return 0;
         };
-        let slice_len = range.slice_len();
         match self.engine.send_file(socket, &range) {
-            FileSent::Sent(sent) if sent == range.len => self.mark_dirty(socket),
-            FileSent::Sent(sent) => {
-                range.offset += sent;
-                range.len -= sent;
-                connection.output.push_front(Item::File(range));
-                if sent == slice_len {
-                    self.mark_dirty(socket);
-                } else {
-                    self.wait_for_room(socket);
+            FileSent::Sent { bytes, full } => {
+                range.offset += bytes;
+                range.len -= bytes;
+                if range.len > 0 {
+                    connection.output.push_front(Item::File(range));
                 }
+                if full {
+                    self.wait_for_room(socket);
+                } else if connection.output.is_empty() {
+                    self.on_output_drained(socket);
+                } else {
+                    self.mark_dirty(socket);
+                }
+                return bytes;
             }
             FileSent::WouldBlock => {
                 connection.output.push_front(Item::File(range));
@@ -124,7 +142,7 @@ impl<E: Engine> Connections<E> {
             }
             FileSent::Cold => {
                 let slice = FileRange {
-                    len: slice_len,
+                    len: range.slice_len(),
                     ..range.clone()
                 };
                 connection.output.push_front(Item::File(range));
@@ -133,6 +151,7 @@ impl<E: Engine> Connections<E> {
             // The length was promised: only ending the connection tells that it is not kept.
             FileSent::Truncated | FileSent::Failed(_) => self.terminate(socket),
         }
+        0
     }
 
     fn wait_for_room(&mut self, socket: SocketId) {

@@ -27,7 +27,7 @@ use rustix::io::{Errno, ReadWriteFlags, ioctl_fionbio, preadv2};
 use super::warmth::Warmth;
 use super::{FileRange, FileSent};
 use crate::base::Millis;
-use crate::base::limits::FILE_SLICE_BYTES;
+use crate::base::limits::{FILE_BURST_BYTES, FILE_SLICE_BYTES};
 
 /// The same number on every architecture that Rust's `libc` and this server run on.
 const SYS_CACHESTAT: libc::c_long = 451;
@@ -35,32 +35,60 @@ const SYS_CACHESTAT: libc::c_long = 451;
 /// False once the kernel said that it does not know `cachestat`.
 static CACHESTAT: AtomicBool = AtomicBool::new(true);
 
-/// Sends what `range` has of its first slice on a socket that is in non-blocking mode.
+/// Sends what is in memory at the beginning of `range`, up to [`FILE_BURST_BYTES`], on a socket that is
+/// in non-blocking mode.
 pub fn send_file(
     socket: impl AsFd,
     range: &FileRange,
     warmth: &mut Warmth,
     now: Millis,
 ) -> FileSent {
-    const SLICE: u64 = FILE_SLICE_BYTES as u64;
-    let slice = range.offset / SLICE;
+    let mut warm = FileRange {
+        len: 0,
+        ..range.clone()
+    };
+    let mut rest = range.clone();
+    while rest.len > 0 && warm.len < FILE_BURST_BYTES as u64 {
+        let len = rest.slice_len();
+        if !is_warm_slice(&rest, warmth, now) {
+            break;
+        }
+        warm.len += len;
+        rest.offset += len;
+        rest.len -= len;
+    }
+    if warm.len > 0 {
+        return send_burst(socket.as_fd(), range, warm.len);
+    }
+    // The rest of the slice may be cold where the little that is asked for is not.
     let len = range.slice_len();
-    if warmth.is_warm(&range.file, slice, now) {
-        return send_slice(socket.as_fd(), range, len);
-    }
-    let file = range.file.as_fd();
-    let ask = |offset, len| residency(file, offset, len, cached_pages(file, offset, len));
-    let whole = ask(slice * SLICE, SLICE);
-    if matches!(whole, Residency::Warm(_)) {
-        warmth.mark(&range.file, slice, now);
-        return send_slice(socket.as_fd(), range, len);
-    }
-    match ask(range.offset, len) {
-        Residency::Warm(len) => send_slice(socket.as_fd(), range, len),
+    match ask(range.file.as_fd(), range.offset, len) {
+        Residency::Warm(len) => send_burst(socket.as_fd(), range, len),
         Residency::Cold => FileSent::Cold,
         Residency::Ended => FileSent::Truncated,
         Residency::Failed(errno) => FileSent::Failed(errno.into()),
     }
+}
+
+/// Whether the slice that `range` begins in is in memory, as remembered or as the kernel says.
+fn is_warm_slice(range: &FileRange, warmth: &mut Warmth, now: Millis) -> bool {
+    const SLICE: u64 = FILE_SLICE_BYTES as u64;
+    let slice = range.offset / SLICE;
+    if warmth.is_warm(&range.file, slice, now) {
+        return true;
+    }
+    let is_warm = matches!(
+        ask(range.file.as_fd(), slice * SLICE, SLICE),
+        Residency::Warm(_)
+    );
+    if is_warm {
+        warmth.mark(&range.file, slice, now);
+    }
+    is_warm
+}
+
+fn ask(file: BorrowedFd<'_>, offset: u64, len: u64) -> Residency {
+    residency(file, offset, len, cached_pages(file, offset, len))
 }
 
 /// [`send_file`] for a socket in blocking mode, as io_uring wants them: `sendfile(2)` has no flag
@@ -81,13 +109,16 @@ pub fn send_file_on_blocking(
     }
 }
 
-fn send_slice(socket: BorrowedFd<'_>, range: &FileRange, len: u64) -> FileSent {
+fn send_burst(socket: BorrowedFd<'_>, range: &FileRange, len: u64) -> FileSent {
     let mut offset = range.offset;
-    let len = usize::try_from(len).expect("a slice is at most FILE_SLICE_BYTES long");
+    let len = usize::try_from(len).expect("a burst is at most FILE_BURST_BYTES long");
     loop {
         return match rustix::fs::sendfile(socket, &range.file, Some(&mut offset), len) {
             Ok(0) => FileSent::Truncated,
-            Ok(sent) => FileSent::Sent(sent as u64),
+            Ok(sent) => FileSent::Sent {
+                bytes: sent as u64,
+                full: sent < len,
+            },
             Err(Errno::AGAIN) => FileSent::WouldBlock,
             // Nothing was sent yet.
             Err(Errno::INTR) => continue,
@@ -256,7 +287,7 @@ mod tests {
         let mut sent = 0;
         loop {
             match send_file(&ours, &range, &mut Warmth::default(), Millis(0)) {
-                FileSent::Sent(bytes) => {
+                FileSent::Sent { bytes, .. } => {
                     assert!(bytes <= FILE_SLICE_BYTES as u64);
                     range.offset += bytes;
                     range.len -= bytes;
@@ -284,7 +315,10 @@ mod tests {
         };
         assert_eq!(
             send_file(&ours, &at(49_990), &mut Warmth::default(), Millis(0)),
-            FileSent::Sent(10)
+            FileSent::Sent {
+                bytes: 10,
+                full: true
+            }
         );
         assert_eq!(
             send_file(&ours, &at(50_000), &mut Warmth::default(), Millis(0)),
@@ -323,7 +357,7 @@ mod tests {
         }
         assert!(matches!(
             send_file(&ours, &range, &mut Warmth::default(), Millis(0)),
-            FileSent::Sent(_)
+            FileSent::Sent { .. }
         ));
     }
 
@@ -353,7 +387,7 @@ mod tests {
     fn a_blocking_socket_is_not_waited_for_and_stays_blocking() {
         let (_file, range) = file_of(4 * FILE_SLICE_BYTES);
         let (ours, _peer) = UnixStream::pair().unwrap();
-        while let FileSent::Sent(_) =
+        while let FileSent::Sent { .. } =
             send_file_on_blocking(&ours, &range, &mut Warmth::default(), Millis(0))
         {}
         let flags = rustix::fs::fcntl_getfl(&ours).unwrap();

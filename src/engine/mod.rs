@@ -93,8 +93,9 @@ pub enum ReceiveEnd {
 /// What [`Engine::send_file`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSent {
-    /// So many bytes left, at least one and perhaps fewer than asked for.
-    Sent(u64),
+    /// So many bytes left, at least one and perhaps fewer than asked for. `full`: the socket took
+    /// less than it was offered, so that the next attempt is for [`Completion::Writable`].
+    Sent { bytes: u64, full: bool },
     /// The socket is full: ask for [`Engine::poll_writable`].
     WouldBlock,
     /// The pages are not in memory: read them with [`Operation::Read`] and send them as bytes.
@@ -223,7 +224,7 @@ pub trait Engine {
     /// Sends all of `batch`. At most one send or [`Engine::poll_writable`] is in flight on a
     /// socket. `more` tells the kernel that a file follows at once, so that packets are filled.
     fn send(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool);
-    /// Hands up to one slice ([`FileRange::slice_len`]) of a file to the socket, at once, without ever waiting for a disk.
+    /// Hands a part of a file (at most `FILE_BURST_BYTES`) to the socket, at once, without ever waiting for a disk.
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent;
     /// The bytes of this range were just read with [`Operation::Read`]: for the next moments they can
     /// be sent from the page cache, also where the kernel does not tell that they are there.

@@ -52,7 +52,7 @@ pub(crate) fn cancel_ends_a_poll<E: Engine>(mut rig: Rig<E>) {
     };
     loop {
         match rig.engine.send_file(socket, &range) {
-            FileSent::Sent(bytes) => range.offset += bytes,
+            FileSent::Sent { bytes, .. } => range.offset += bytes,
             FileSent::WouldBlock => break,
             other => panic!("{other:?}"),
         }

@@ -314,7 +314,7 @@ impl<E: Engine> Rig<E> {
     ) -> Result<(), FileSent> {
         while range.len > 0 {
             let sent = match self.engine.send_file(socket, &range) {
-                FileSent::Sent(bytes) => {
+                FileSent::Sent { bytes, .. } => {
                     assert!(bytes >= 1 && bytes <= range.len);
                     bytes
                 }

@@ -474,7 +474,7 @@ impl Engine for EpollEngine {
         };
         let sent = file_send::send_file(socket.fd(), range, &mut self.warmth, self.now.monotonic);
         match sent {
-            FileSent::Sent(bytes) => socket.handed += bytes,
+            FileSent::Sent { bytes, .. } => socket.handed += bytes,
             FileSent::WouldBlock => socket.writable = false,
             _ => {}
         }

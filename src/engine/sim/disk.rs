@@ -165,7 +165,7 @@ impl World {
         self.demand(range.len > 0, || format!("send_file of nothing on {id:?}"));
         let sent = self.try_send_file(peer, range);
         let (what, amount) = match sent {
-            FileSent::Sent(bytes) => ("send file", bytes),
+            FileSent::Sent { bytes, .. } => ("send file", bytes),
             FileSent::WouldBlock => ("send file WouldBlock", 0),
             FileSent::Cold => ("send file Cold", 0),
             FileSent::Truncated => ("send file Truncated", 0),
@@ -208,7 +208,11 @@ impl World {
                     self.coverage.count(Fault::PartialFile);
                 }
                 self.push_file_bytes(peer, &bytes);
-                FileSent::Sent(bytes.len() as u64)
+                let bytes = bytes.len() as u64;
+                FileSent::Sent {
+                    bytes,
+                    full: bytes < wanted,
+                }
             }
             Err(errno) => FileSent::Failed(errno),
         }

@@ -214,7 +214,7 @@ impl Driver {
                 len: len - line.file_at,
             };
             match self.engine.send_file(socket, &range) {
-                FileSent::Sent(bytes) => line.file_at += bytes,
+                FileSent::Sent { bytes, .. } => line.file_at += bytes,
                 FileSent::WouldBlock => {
                     line.output_busy = true;
                     return self.engine.poll_writable(socket);

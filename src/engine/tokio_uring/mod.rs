@@ -453,7 +453,7 @@ impl Engine for TokioUringEngine {
             &mut self.warmth,
             self.now.monotonic,
         );
-        if let FileSent::Sent(bytes) = sent {
+        if let FileSent::Sent { bytes, .. } = sent {
             socket.stream.add_handed(bytes);
         }
         sent

@@ -396,7 +396,7 @@ impl Engine for UringEngine<'_> {
             return FileSent::Failed(errno);
         }
         let sent = file_send::send_file(&state.fd, range, &mut self.warmth, self.now.monotonic);
-        if let FileSent::Sent(bytes) = sent {
+        if let FileSent::Sent { bytes, .. } = sent {
             state.handed += bytes;
         }
         sent
