@@ -72,6 +72,7 @@ impl UringEngine<'_> {
             }
         }
         if cqueue::more(flags) {
+            self.note_received(socket);
             return;
         }
         let Some(state) = self.socket_mut(socket) else {
@@ -103,6 +104,7 @@ impl UringEngine<'_> {
             let socket = SocketId(self.sockets.insert(Socket {
                 fd,
                 receiving: false,
+                received_lately: false,
                 cancelled: false,
                 writable_polled: false,
                 sending: None,
@@ -150,6 +152,7 @@ impl UringEngine<'_> {
         if result == -libc::EINVAL {
             self.tick_multishot = false; // Before Linux 6.4: one shot at a time.
         } else {
+            self.look_for_missed_ends();
             completions.push(Completion::Ticked);
         }
         if !cqueue::more(flags) {

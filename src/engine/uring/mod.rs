@@ -8,6 +8,7 @@
 
 mod buffers;
 mod completion;
+mod missed_end;
 mod operations;
 mod send;
 mod setup;
@@ -79,6 +80,8 @@ struct Listener {
 struct Socket {
     fd: OwnedFd,
     receiving: bool,
+    /// Stands in the engine's list of sockets that have received since the last tick.
+    received_lately: bool,
     /// A cancelled socket's operations are not continued.
     cancelled: bool,
     writable_polled: bool,
@@ -99,6 +102,8 @@ pub struct UringEngine<'ring> {
     buffers: Option<BufferRing>,
     listeners: Vec<Listener>,
     sockets: Slab<Socket>,
+    /// Sockets whose peer may have left right behind its bytes (see `missed_end`).
+    received_lately: Vec<SocketId>,
     operations: Slab<Box<InFlight>>,
     /// Message headers of vectored sends that are not in flight.
     #[expect(clippy::vec_box, reason = "the kernel knows a header by its address")]
@@ -143,6 +148,7 @@ impl<'ring> UringEngine<'ring> {
             buffers: Some(buffers),
             listeners: Vec::new(),
             sockets: Slab::new(),
+            received_lately: Vec::new(),
             operations: Slab::new(),
             messages: Vec::new(),
             in_flight: 0,
