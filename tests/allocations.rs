@@ -3,8 +3,8 @@
 //!
 //! What the worker's thread allocates is counted and nothing else, ticks of its timer included. An
 //! engine that allocates by its nature (tokio-uring spawns a task for each operation) is left out.
-//! A head that is cut by the end of a receive buffer is copied, which allocates; so the deepest batch
-//! here fits into one.
+//! A head that is cut by the end of a receive buffer is copied, which allocates; so the deepest
+//! batch here fits into one.
 
 #![allow(unsafe_code, reason = "an allocator is an unsafe trait")]
 #![allow(clippy::unwrap_used, reason = "a check that cannot go on fails")]

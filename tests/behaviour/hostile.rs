@@ -76,7 +76,8 @@ const CORPUS: [&str; 10] = [
     "GET http://a/large HTTP/1.1\r\nHost: a\r\nRange: bytes=5-10\r\nIf-Range: \"x\"\r\n\r\n",
     "OPTIONS * HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n",
     "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-    "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nA: b\r\n\r\n",
+    "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\n\
+     A: b\r\n\r\n",
     "GET /%61/../a?b#c HTTP/1.0\r\nConnection: keep-alive\r\nIf-Modified-Since: x\r\n\r\n",
     "\r\n\r\nGET //a/./%2e%2e HTTP/1.1\r\nHost: a\r\nIf-None-Match: W/\"a\", *\r\n\r\n",
     "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nExpect: 100-continue\r\n\r\n",

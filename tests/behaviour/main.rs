@@ -1,7 +1,7 @@
 //! Behaviour of the real binary on every engine, as raw bytes over real sockets.
 //!
-//! Each check is a function of an engine's name; the macro runs all of them for each engine. A check
-//! starts servers of its own, has a bound on every wait, and depends on no other.
+//! Each check is a function of an engine's name; the macro runs all of them for each engine. A
+//! check starts servers of its own, has a bound on every wait, and depends on no other.
 
 // A check that cannot go on fails; `unwrap` says where.
 #![allow(clippy::unwrap_used)]
