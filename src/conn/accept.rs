@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::base::Millis;
 
 use crate::engine::{Engine, Errno, ListenerId, SocketId};
 use crate::handler::errors;
@@ -14,6 +17,8 @@ use super::request::write_answer;
 
 /// Waiting connections that are told to go when the process is out of descriptors, at one time.
 const SHED_MAX: usize = 64;
+/// Between two warnings that a listener cannot accept.
+const WARN_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many connections all workers have together, and how many they may have.
 #[derive(Clone, Debug)]
@@ -54,6 +59,8 @@ pub(super) struct Listener {
     id: ListenerId,
     count: ConnectionCount,
     state: Accepting,
+    /// Until then the operator has been told that accepting fails.
+    quiet_until: Millis,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +89,7 @@ impl<E: Engine> Connections<E> {
             id,
             count,
             state: Accepting::Armed,
+            quiet_until: Millis::default(),
         });
     }
 
@@ -130,7 +138,11 @@ impl<E: Engine> Connections<E> {
                 }
                 _ => "",
             };
-            log::warn!("cannot accept connections, trying again in a moment: {error}{remedy}");
+            let now = self.services.now.monotonic;
+            if now >= state.quiet_until {
+                state.quiet_until = now + WARN_PAUSE;
+                log::warn!("cannot accept connections, trying again in a moment: {error}{remedy}");
+            }
             for _ in 0..SHED_MAX {
                 if !self.engine.shed(listener) {
                     break;

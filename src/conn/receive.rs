@@ -95,6 +95,7 @@ impl<E: Engine> Connections<E> {
         connection.peer_done = true;
         let answering = matches!(connection.reading, Reading::Waiting(_))
             || connection.sending != Sending::Idle
+            || connection.dirty
             || !connection.output.is_empty();
         if connection.life == Life::Lingering || !answering {
             self.terminate(socket);

@@ -197,8 +197,7 @@ impl<S: Read + Write> Client<S> {
         self.answer_head().0
     }
 
-    /// The head of the next answer, and how long the content is that follows unless it answers
-    /// HEAD.
+    /// The head of the next answer, and how long the content behind it is unless it answers HEAD.
     #[track_caller]
     pub(crate) fn answer_head(&mut self) -> (Answer, usize) {
         let end = loop {

@@ -61,6 +61,7 @@ macro_rules! contract {
                 receiving {
                     tells_eof_and_goes_on_sending
                     hears_an_end_that_comes_later
+                    hears_an_end_right_behind_bytes
                     half_closes_and_goes_on_receiving
                     starves_without_losing_a_byte
                     one_that_holds_all_buffers_starves_another_for_a_while_only

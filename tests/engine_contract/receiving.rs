@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
-use downpour::engine::{Completion, Engine, ReceiveEnd, Wait};
+use downpour::engine::{Completion, Engine, ReceiveEnd, SocketId, Wait};
 
 use crate::rig::*;
 
@@ -44,6 +45,47 @@ pub(crate) fn hears_an_end_that_comes_later<E: Engine>(mut rig: Rig<E>) {
 }
 
 /// We say FIN first; the peer still sends, then ends.
+/// Bytes and the end behind them, before the engine looks: both are heard.
+pub(crate) fn hears_an_end_right_behind_bytes<E: Engine>(mut rig: Rig<E>) {
+    rig.engine.set_ticking(true);
+    for with_reset in [false, true, false, true] {
+        let (socket, mut peer) = rig.pair();
+        hears_last_words(&mut rig, socket, || {
+            peer.write_all(b"last words").unwrap();
+            if with_reset {
+                let socket = socket2::SockRef::from(&peer);
+                socket.set_linger(Some(Duration::ZERO)).unwrap();
+            }
+            drop(peer);
+        });
+    }
+    let (listener, path) = rig.listen_unix();
+    rig.engine.accept(listener);
+    for _ in 0..4 {
+        let mut peer = UnixStream::connect(&path).unwrap();
+        let socket = rig.accepted();
+        hears_last_words(&mut rig, socket, || {
+            peer.write_all(b"last words").unwrap();
+            peer.shutdown(Shutdown::Write).unwrap();
+        });
+    }
+}
+
+fn hears_last_words<E: Engine>(rig: &mut Rig<E>, socket: SocketId, leave: impl FnOnce()) {
+    rig.engine.receive(socket);
+    rig.completed_within(Duration::from_millis(5));
+    leave();
+    loop {
+        match rig.received(socket) {
+            Ok(bytes) => assert!(bytes.len() <= 10),
+            Err(ReceiveEnd::Stopped | ReceiveEnd::Starved) => rig.engine.receive(socket),
+            Err(ReceiveEnd::Eof | ReceiveEnd::Failed(_)) => break,
+        }
+    }
+    rig.engine.close(socket);
+    rig.engine.flush();
+}
+
 pub(crate) fn half_closes_and_goes_on_receiving<E: Engine>(mut rig: Rig<E>) {
     let (socket, mut peer) = rig.pair();
     rig.send(socket, b"bye");

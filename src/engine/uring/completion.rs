@@ -72,6 +72,7 @@ impl UringEngine<'_> {
             }
         }
         if cqueue::more(flags) {
+            self.note_received(socket);
             return;
         }
         let Some(state) = self.socket_mut(socket) else {
@@ -104,6 +105,7 @@ impl UringEngine<'_> {
                 fd,
                 fresh: true,
                 receiving: false,
+                received_lately: false,
                 cancelled: false,
                 nonblocking: false,
                 writable_polled: false,
@@ -152,6 +154,7 @@ impl UringEngine<'_> {
         if result == -libc::EINVAL {
             self.tick_multishot = false; // Before Linux 6.4: one shot at a time.
         } else {
+            self.look_for_missed_ends();
             completions.push(Completion::Ticked);
         }
         if !cqueue::more(flags) {

@@ -8,6 +8,7 @@
 
 mod buffers;
 mod completion;
+mod missed_end;
 mod operations;
 mod send;
 mod setup;
@@ -83,6 +84,8 @@ struct Socket {
     /// receive is cheaper than a multishot one that must be cancelled.
     fresh: bool,
     receiving: bool,
+    /// Stands in the engine's list of sockets that have received since the last tick.
+    received_lately: bool,
     /// A cancelled socket's operations are not continued.
     cancelled: bool,
     /// In non-blocking mode, as `sendfile(2)` needs it and the ring's operations must not have it.
@@ -117,6 +120,8 @@ pub struct UringEngine<'ring> {
     buffers: Option<BufferRing>,
     listeners: Vec<Listener>,
     sockets: Slab<Socket>,
+    /// Sockets whose peer may have left right behind its bytes (see `missed_end`).
+    received_lately: Vec<SocketId>,
     operations: Slab<Box<InFlight>>,
     /// Message headers of vectored sends that are not in flight.
     #[expect(clippy::vec_box, reason = "the kernel knows a header by its address")]
@@ -162,6 +167,7 @@ impl<'ring> UringEngine<'ring> {
             buffers: Some(buffers),
             listeners: Vec::new(),
             sockets: Slab::new(),
+            received_lately: Vec::new(),
             operations: Slab::new(),
             messages: Vec::new(),
             in_flight: 0,
