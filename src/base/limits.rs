@@ -56,8 +56,8 @@ pub const FILE_SLICE_BYTES: usize = 256 * 1024;
 /// What one `sendfile(2)` hands over at most. Long bursts wake the peer less often: measured, they
 /// cost a third less than single slices.
 pub const FILE_BURST_BYTES: usize = 1024 * 1024;
-/// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half a
-/// millisecond), so that short answers are not held up by long ones.
+/// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half
+/// a millisecond), so that short answers are not held up by long ones.
 pub const FILE_TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 // Time.
@@ -89,9 +89,9 @@ pub const LOAD_ATTEMPTS_MAX: usize = 3;
 /// Bytes of all cached bodies of all workers. Flag: `--cache-size`.
 pub const CACHE_BYTES_DEFAULT: u64 = 256 << 20;
 /// Bytes of one cached file. Flag: `--cache-entry-max`.
-pub const CACHE_ENTRY_BYTES_DEFAULT: u64 = 256 << 10;
+pub const CACHE_ENTRY_BYTES_DEFAULT: u64 = 64 << 10;
 /// Files of this size and more go out by `sendfile(2)`. Flag: `--sendfile-min`.
-pub const SENDFILE_BYTES_DEFAULT: u64 = 256 << 10;
+pub const SENDFILE_BYTES_DEFAULT: u64 = 64 << 10;
 /// One descriptor of so many may be a large file that the cache keeps open.
 pub const CACHED_DESCRIPTORS_SHARE: u64 = 8;
 /// Bytes of the paths that one worker's cache index knows (bodies are counted by `--cache-size`).

@@ -148,7 +148,7 @@ pub struct ServeArgs {
     pub cache_size: u64,
 
     /// Largest file that is cached; larger ones are read each time, or sent by sendfile
-    /// [default: 256K]
+    /// [default: 64K]
     #[arg(long, value_name = "SIZE", help_heading = "Cache and files")]
     #[arg(env = "DOWNPOUR_CACHE_ENTRY_MAX", hide_env = true, value_parser = size)]
     pub cache_entry_max: Option<u64>,
@@ -158,7 +158,7 @@ pub struct ServeArgs {
     #[arg(
         long,
         value_name = "SIZE",
-        default_value = "256K",
+        default_value = "64K",
         help_heading = "Cache and files"
     )]
     #[arg(env = "DOWNPOUR_SENDFILE_MIN", hide_env = true, value_parser = size)]
@@ -561,7 +561,7 @@ mod tests {
         assert_eq!(args.sendfile_min, limits::SENDFILE_BYTES_DEFAULT);
         assert_eq!(
             limits::CACHE_ENTRY_BYTES_DEFAULT,
-            256 << 10,
+            64 << 10,
             "as the help says"
         );
         assert_eq!(args.keepalive_timeout, limits::KEEPALIVE_TIMEOUT_DEFAULT);

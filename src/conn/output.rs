@@ -11,6 +11,8 @@ use super::services::{Event, Outbox};
 
 /// Answers of pipelined requests that may stand in the queue (each file holds a descriptor).
 const ITEMS_MAX: usize = 64;
+/// A longer piece before a file takes the ring, which waits for room by itself.
+const AHEAD_BYTES_MAX: usize = 4096;
 
 impl Output {
     /// The batch that answers are written into now.
@@ -106,14 +108,50 @@ impl<E: Engine> Connections<E> {
         match connection.output.pop() {
             None => self.on_output_drained(socket),
             Some(Item::Batch(batch)) => {
-                connection.sending = Sending::Batch;
-                let more = matches!(connection.output.queue.front(), Some(Item::File(_)));
-                self.engine.send(socket, batch, more);
-                self.set_wait(socket, WaitsFor::Room);
+                if matches!(connection.output.queue.front(), Some(Item::File(_))) {
+                    return self.send_head_and_file(socket, batch);
+                }
+                self.send_batch(socket, batch, false);
             }
             Some(Item::File(range)) => return self.send_burst(socket, range),
         }
         0
+    }
+
+    fn send_batch(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        connection.sending = Sending::Batch;
+        self.engine.send(socket, batch, more);
+        self.set_wait(socket, WaitsFor::Room);
+    }
+
+    /// A file and the head before it leave in one turn where the socket has room for both.
+    fn send_head_and_file(&mut self, socket: SocketId, mut batch: Box<SendBatch>) -> u64 {
+        let Some(head) = batch
+            .contiguous()
+            .filter(|head| head.len() <= AHEAD_BYTES_MAX)
+        else {
+            self.send_batch(socket, batch, true);
+            return 0;
+        };
+        let taken = self.engine.send_ahead(socket, head);
+        let rest = head[taken..].to_vec();
+        if !rest.is_empty() {
+            batch.clear();
+            batch.push(&rest);
+            self.send_batch(socket, batch, true);
+            return 0;
+        }
+        self.services.give_batch(batch);
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return 0;
+        };
+        match connection.output.pop() {
+            Some(Item::File(range)) => self.send_burst(socket, range),
+            _ => unreachable!("the caller has seen that a file is next"),
+        }
     }
 
     fn send_burst(&mut self, socket: SocketId, mut range: FileRange) -> u64 {

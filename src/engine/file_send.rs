@@ -23,6 +23,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{Errno, ReadWriteFlags, ioctl_fionbio, preadv2};
+use rustix::net::SendFlags;
 
 use super::warmth::Warmth;
 use super::{FileRange, FileSent};
@@ -35,8 +36,15 @@ const SYS_CACHESTAT: libc::c_long = 451;
 /// False once the kernel said that it does not know `cachestat`.
 static CACHESTAT: AtomicBool = AtomicBool::new(true);
 
-/// Sends what is in memory at the beginning of `range`, up to [`FILE_BURST_BYTES`], on a socket that is
-/// in non-blocking mode.
+/// Sends the head that a file follows; returns how many bytes were taken. An error is left for the
+/// send of the file to find.
+pub fn send_ahead(socket: impl AsFd, bytes: &[u8]) -> usize {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | SendFlags::MORE;
+    rustix::net::send(socket, bytes, flags).unwrap_or(0)
+}
+
+/// Sends what is in memory at the beginning of `range`, up to [`FILE_BURST_BYTES`], on a socket that
+/// is in non-blocking mode.
 pub fn send_file(
     socket: impl AsFd,
     range: &FileRange,

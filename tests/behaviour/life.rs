@@ -109,7 +109,7 @@ pub(crate) fn a_reader_that_reads_a_little_survives(engine: Engine) {
 pub(crate) fn a_reader_that_reads_nothing_is_cut(engine: Engine) {
     let site = site();
     site.write("big", pattern(40_000_000, 1));
-    site.write("small", pattern(200_000, 1));
+    site.write("small", pattern(50_000, 1));
     let server = Server::of(engine, &site, &["--send-timeout", "800ms"]);
     let mut other = server.connect();
     other.get("/a");
@@ -117,7 +117,7 @@ pub(crate) fn a_reader_that_reads_nothing_is_cut(engine: Engine) {
     let mut file = Client::connect_narrow(server.address());
     file.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut batch = Client::connect_narrow(server.address());
-    batch.send("GET /small HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100));
+    batch.send("GET /small HTTP/1.1\r\nHost: a\r\n\r\n".repeat(400));
     let began = Instant::now();
     for _ in 0..2 {
         other.get("/a");

@@ -468,6 +468,15 @@ impl Engine for EpollEngine {
         }
     }
 
+    fn send_ahead(&mut self, id: SocketId, bytes: &[u8]) -> usize {
+        let Some(socket) = self.sockets.get_mut(id.0) else {
+            return 0;
+        };
+        let taken = file_send::send_ahead(socket.fd(), bytes);
+        socket.handed += taken as u64;
+        taken
+    }
+
     fn send_file(&mut self, id: SocketId, range: &FileRange) -> FileSent {
         let Some(socket) = self.sockets.get_mut(id.0) else {
             return FileSent::Failed(rustix::io::Errno::BADF.into());

@@ -160,6 +160,20 @@ impl World {
         Ok(stat)
     }
 
+    /// All, a part or nothing of a head, as the room and chance have it.
+    pub(super) fn send_ahead(&mut self, id: SocketId, bytes: &[u8]) -> usize {
+        let peer = self.demand_idle_output(id, "send_ahead");
+        let room = self.send_room(peer);
+        let is_refused = self.random.chance(self.settings.would_block);
+        if self.peers[peer].broken.is_some() || room == 0 || is_refused {
+            return 0;
+        }
+        let len = self.cut(room.min(bytes.len()), self.settings.partial_file);
+        self.push_file_bytes(peer, &bytes[..len]);
+        self.record(Who::Socket(id), "send ahead", len as u64);
+        len
+    }
+
     pub(super) fn send_file(&mut self, id: SocketId, range: &FileRange) -> FileSent {
         let peer = self.demand_idle_output(id, "send_file");
         self.demand(range.len > 0, || format!("send_file of nothing on {id:?}"));

@@ -129,6 +129,10 @@ impl Engine for SimEngine {
         self.sim.change().send(socket, batch, more);
     }
 
+    fn send_ahead(&mut self, socket: SocketId, bytes: &[u8]) -> usize {
+        self.sim.change().send_ahead(socket, bytes)
+    }
+
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent {
         self.sim.change().send_file(socket, range)
     }

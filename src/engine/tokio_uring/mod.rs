@@ -443,6 +443,15 @@ impl Engine for TokioUringEngine {
         self.commands.push(Command::Send(id, stream, batch));
     }
 
+    fn send_ahead(&mut self, id: SocketId, bytes: &[u8]) -> usize {
+        let Some(socket) = self.sockets.get_mut(id.0) else {
+            return 0;
+        };
+        let taken = file_send::send_ahead(&*socket.stream, bytes);
+        socket.stream.add_handed(taken as u64);
+        taken
+    }
+
     fn send_file(&mut self, id: SocketId, range: &FileRange) -> FileSent {
         let Some(socket) = self.sockets.get_mut(id.0) else {
             return FileSent::Failed(Kernel::BADF.into());

@@ -393,6 +393,16 @@ impl Engine for UringEngine<'_> {
         self.start_send(socket, batch, more);
     }
 
+    fn send_ahead(&mut self, socket: SocketId, bytes: &[u8]) -> usize {
+        let Some(state) = self.sockets.get_mut(socket.0) else {
+            return 0;
+        };
+        assert!(state.sending.is_none(), "one send at a time");
+        let taken = file_send::send_ahead(&state.fd, bytes);
+        state.handed += taken as u64;
+        taken
+    }
+
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent {
         let Some(state) = self.sockets.get_mut(socket.0) else {
             return FileSent::Failed(Errno(libc::EBADF));
