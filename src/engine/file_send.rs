@@ -43,8 +43,8 @@ pub fn send_ahead(socket: impl AsFd, bytes: &[u8]) -> usize {
     rustix::net::send(socket, bytes, flags).unwrap_or(0)
 }
 
-/// Sends what is in memory at the beginning of `range`, up to [`FILE_BURST_BYTES`], on a socket that
-/// is in non-blocking mode.
+/// Sends what is in memory at the beginning of `range`, up to [`FILE_BURST_BYTES`], on a socket
+/// that is in non-blocking mode.
 pub fn send_file(
     socket: impl AsFd,
     range: &FileRange,

@@ -228,10 +228,11 @@ pub trait Engine {
     /// same turn: returns how many of `bytes` were taken, none when the socket is full or broken.
     /// For few bytes; [`Engine::send`] is cheaper where nothing follows.
     fn send_ahead(&mut self, socket: SocketId, bytes: &[u8]) -> usize;
-    /// Hands a part of a file (at most `FILE_BURST_BYTES`) to the socket, at once, without ever waiting for a disk.
+    /// Hands a part of a file (at most `FILE_BURST_BYTES`) to the socket, at once, without ever
+    /// waiting for a disk.
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent;
-    /// The bytes of this range were just read with [`Operation::Read`]: for the next moments they can
-    /// be sent from the page cache, also where the kernel does not tell that they are there.
+    /// The bytes of this range were just read with [`Operation::Read`]: for the next moments they
+    /// can be sent from the page cache, also where the kernel does not tell that they are there.
     fn note_read(&mut self, range: &FileRange);
     /// One [`Completion::Writable`] follows once the socket has room.
     fn poll_writable(&mut self, socket: SocketId);
