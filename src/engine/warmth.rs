@@ -1,7 +1,7 @@
 //! Which slices of which files were seen in memory lately.
 //!
-//! Asking the kernel whether a slice is cached costs a tenth of sending it. A slice that was seen in
-//! memory a moment ago, because it was asked for or because it was just read, is not asked about
+//! Asking the kernel whether a slice is cached costs a tenth of sending it. A slice that was seen
+//! in memory a moment ago, because it was asked for or because it was just read, is not asked about
 //! again: a page that is in use is the last that the kernel evicts. It also helps where the kernel
 //! does not tell (overlayfs, files of other users): what was read through the ring once is sent
 //! from the page cache for the next moments.
