@@ -51,22 +51,20 @@ pub fn send_file(
     warmth: &mut Warmth,
     now: Millis,
 ) -> FileSent {
-    let mut warm = FileRange {
-        len: 0,
-        ..range.clone()
-    };
     let mut rest = range.clone();
-    while rest.len > 0 && warm.len < FILE_BURST_BYTES as u64 {
-        let len = rest.slice_len();
+    let mut warm_len = 0;
+    while rest.len > 0 && warm_len < FILE_BURST_BYTES as u64 {
         if !is_warm_slice(&rest, warmth, now) {
             break;
         }
-        warm.len += len;
+        let len = rest.slice_len();
+        warm_len += len;
         rest.offset += len;
         rest.len -= len;
     }
-    if warm.len > 0 {
-        return send_burst(socket.as_fd(), range, warm.len);
+    if warm_len > 0 {
+        // From the middle of a slice the sum goes beyond a burst.
+        return send_burst(socket.as_fd(), range, warm_len.min(FILE_BURST_BYTES as u64));
     }
     // The rest of the slice may be cold where the little that is asked for is not.
     let len = range.slice_len();

@@ -14,4 +14,4 @@ pub use body::{BodyReader, BodyStep};
 pub use head::{
     Framing, Head, HeadLimits, HeadStorage, ParsedHead, asks_for_head, may_be_complete, parse_head,
 };
-pub use writer::{CONTINUE, Persistence, write_head, write_template};
+pub use writer::{Persistence, write_head, write_template};

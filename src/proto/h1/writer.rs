@@ -26,9 +26,6 @@ impl Persistence {
     }
 }
 
-/// The interim answer that lets a client send its content (RFC 9110 §15.2.1).
-pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
 /// Appends a head that was rendered before.
 #[inline]
 pub fn write_template(
