@@ -22,8 +22,7 @@ impl<'a> Authority<'a> {
         }
         let mut end = 0;
         loop {
-            let is_name = |byte: &u8| IS_NAME[*byte as usize];
-            end += bytes[end..].iter().take_while(|byte| is_name(byte)).count();
+            end += name_len(&bytes[end..]);
             match &bytes[end..] {
                 [] | [b':', ..] => return Self::with_port(bytes, end),
                 [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
@@ -56,6 +55,20 @@ impl<'a> Authority<'a> {
         };
         Some(Authority { host, port })
     }
+}
+
+/// How many bytes of a name `bytes` begins with. Every request names its host: four bytes a step
+/// take half of what one a step takes.
+#[inline]
+fn name_len(bytes: &[u8]) -> usize {
+    let is_name = |byte: &u8| IS_NAME[*byte as usize];
+    let fours = bytes.chunks_exact(4);
+    let len = 4 * fours
+        .take_while(|four| {
+            is_name(&four[0]) & is_name(&four[1]) & is_name(&four[2]) & is_name(&four[3])
+        })
+        .count();
+    len + bytes[len..].iter().take_while(|byte| is_name(byte)).count()
 }
 
 fn parse_port(digits: &[u8]) -> Option<u16> {
