@@ -42,8 +42,9 @@ pub const DESCRIPTORS_RESERVED: u64 = 32;
 pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
 /// Unsent output of one connection above which it stops parsing further pipelined requests.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-/// Bodies up to this size are copied behind their head; larger ones go out by reference.
-pub const COPY_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Bodies up to this size are copied behind their head; larger ones go out by reference (10 KB: 3 %
+/// cheaper so, and cheaper the larger).
+pub const COPY_BODY_BYTES_MAX: usize = 4 * 1024;
 /// How long a slice of a file that was seen in memory is not asked about again. No flag: short
 /// against the life of a page that is in use, long against the time between two requests for it.
 pub const WARM_FOR: Duration = Duration::from_secs(1);
