@@ -20,7 +20,7 @@ use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 use downpour::cache::{Store, StoreSettings};
-use downpour::conn::{ConnectionCount, ConnectionSettings, Services};
+use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use downpour::engine::epoll::EpollEngine;
 use downpour::engine::uring::{self, UringEngine};
 use downpour::engine::{Engine, EngineSettings};
@@ -137,13 +137,17 @@ fn run<E: Engine>(
         keepalive_timeout: minute,
         header_timeout: minute,
         send_timeout: minute,
-        head_bytes_max: 32 * 1024,
+        ..ConnectionSettings::default()
     };
     let files = Files::new(Arc::new(site), Arc::new(store));
-    let services = Services::new(files, settings, engine.waker(), engine.now());
+    let services = Services::new(files, settings, None, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     let connections = worker.connections_mut();
-    connections.listen(listener.into(), ConnectionCount::new(100));
+    connections.listen(
+        listener.into(),
+        ListenerKind::Plain,
+        ConnectionCount::new(100),
+    );
     ready.send(worker.mailbox()).unwrap();
     while worker.turn().unwrap() == Turn::Goes {
         count.store(ALLOCATIONS.get(), Ordering::Release);

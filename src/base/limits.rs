@@ -40,6 +40,10 @@ pub const CONNECTIONS_MIN: u64 = 8;
 pub const DESCRIPTORS_RESERVED: u64 = 32;
 /// Descriptors held back from connections, for each worker: its ring, waker, epoll, open files.
 pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
+/// TLS handshakes at a time on one worker; further connections wait for theirs within
+/// `--handshake-timeout`. Flag: `--max-handshakes`. A handshake costs a third of a millisecond:
+/// more of them at once would only make each other late.
+pub const HANDSHAKES_DEFAULT: usize = 256;
 /// Unsent output of one connection above which it stops parsing further pipelined requests.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// Bodies up to this size are copied behind their head; larger ones go out by reference (10 KB: 3 %
@@ -60,6 +64,14 @@ pub const FILE_BURST_BYTES: usize = 1024 * 1024;
 /// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half
 /// a millisecond), so that short answers are not held up by long ones.
 pub const FILE_TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What one read of a file takes in for an answer that is encrypted or cut into frames: it stays in
+/// the second-level cache until it is sent. No flag.
+pub const FILE_READ_AHEAD_BYTES: usize = 64 * 1024;
+/// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
+/// busy, little enough for a more urgent stream not to wait long.
+pub const FRAMED_SEND_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of TLS records that are made for one send. No flag: as above.
+pub const SEALED_SEND_BYTES_MAX: usize = 128 * 1024;
 
 // Time.
 
@@ -71,6 +83,8 @@ pub const KEEPALIVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Seconds in which a peer takes no byte. Flag: `--send-timeout`.
 pub const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Seconds for a TLS handshake. Flag: `--handshake-timeout`.
+pub const HANDSHAKE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a connection lingers to let the peer read its last answer before it is closed.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Seconds between the order to stop and the end. Flag: `--grace-period`.

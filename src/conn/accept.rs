@@ -14,6 +14,7 @@ use crate::proto::h1::Persistence;
 use super::Connections;
 use super::connection::{Connection, Reading, WaitsFor};
 use super::request::write_answer;
+use super::secure::Secure;
 
 /// Waiting connections that are told to go when the process is out of descriptors, at one time.
 const SHED_MAX: usize = 64;
@@ -54,9 +55,19 @@ impl ConnectionCount {
     }
 }
 
+/// What is spoken on a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// HTTP as it is.
+    Plain,
+    /// HTTP over TLS.
+    Tls,
+}
+
 /// One listener of this worker.
 pub(super) struct Listener {
     id: ListenerId,
+    kind: ListenerKind,
     count: ConnectionCount,
     state: Accepting,
     /// Until then the operator has been told that accepting fails.
@@ -78,7 +89,12 @@ enum Accepting {
 
 impl<E: Engine> Connections<E> {
     /// Starts accepting on a listening socket.
-    pub fn listen(&mut self, listener: std::os::fd::OwnedFd, count: ConnectionCount) {
+    pub fn listen(
+        &mut self,
+        listener: std::os::fd::OwnedFd,
+        kind: ListenerKind,
+        count: ConnectionCount,
+    ) {
         let id = self.engine.add_listener(listener);
         assert!(
             id.0 as usize == self.listeners.len(),
@@ -87,6 +103,7 @@ impl<E: Engine> Connections<E> {
         self.engine.accept(id);
         self.listeners.push(Listener {
             id,
+            kind,
             count,
             state: Accepting::Armed,
             quiet_until: Millis::default(),
@@ -101,12 +118,25 @@ impl<E: Engine> Connections<E> {
             state.state = Accepting::Stopping;
             self.engine.stop_accepting(listener);
         }
-        self.table.insert(socket.0, Connection::new(listener));
-        self.set_wait(socket, WaitsFor::FirstRequest);
-        if self.draining {
+        let kind = state.kind;
+        let mut connection = Connection::new(listener);
+        if kind == ListenerKind::Tls {
+            connection.is_secure = true;
+            connection.secure = Some(Secure::new());
+        }
+        self.table.insert(socket.0, connection);
+        let waits = match kind {
+            ListenerKind::Plain => WaitsFor::FirstRequest,
+            ListenerKind::Tls => WaitsFor::Handshake,
+        };
+        self.set_wait(socket, waits);
+        // Nothing can be said before the handshake, and a surplus one would be dear.
+        if self.draining || surplus && kind == ListenerKind::Tls {
             self.terminate(socket);
         } else if surplus {
             self.refuse(socket);
+        } else if kind == ListenerKind::Tls {
+            self.begin_handshake(socket);
         } else {
             self.receive(socket);
         }

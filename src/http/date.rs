@@ -75,6 +75,9 @@ impl DateField {
         &self.bytes
     }
 
+    pub fn h2(&self) -> &[u8] {
+        &self.bytes
+    }
     fn render(&mut self) {
         self.bytes[NAME.len()..LINE_BYTES - 2].copy_from_slice(&format(self.unix_seconds));
     }

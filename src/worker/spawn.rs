@@ -120,18 +120,21 @@ fn serve<E: Engine>(
         header_timeout: config.timeouts.header,
         send_timeout: config.timeouts.send,
         head_bytes_max: config.limits.head_bytes_max,
+        ..ConnectionSettings::default()
     };
     let files = Files::new(Arc::clone(&setup.site), Arc::clone(&setup.store));
     let mut name = engine.name().to_owned();
     if !features.is_empty() {
         name = format!("{name}: {}", features.join(", "));
     }
-    let services = Services::new(files, settings, engine.waker(), engine.now());
+    let services = Services::new(files, settings, None, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     for listener in setup.listeners {
-        worker
-            .connections_mut()
-            .listen(listener, setup.count.clone());
+        worker.connections_mut().listen(
+            listener,
+            crate::conn::ListenerKind::Plain,
+            setup.count.clone(),
+        );
     }
     // Nobody listens only when the process is ending.
     let _ = ready.send(Ok((worker.mailbox(), name)));

@@ -19,6 +19,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
         "conn",
         &[
             "base", "cache", "engine", "exchange", "handler", "http", "proto", "route", "task",
+            "tls",
         ],
     ),
     (
@@ -39,6 +40,10 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
 /// Files that may contain `unsafe`, each with the reason.
 pub(crate) const UNSAFE: &[(&str, &str)] = &[
     ("src/base/inherited.rs", "takes over descriptors by number"),
+    (
+        "src/engine/file_read.rs",
+        "`preadv2` into memory that is not initialised",
+    ),
     (
         "src/engine/file_send.rs",
         "`cachestat`, which no crate wraps",
