@@ -10,7 +10,7 @@ use crate::base::limits::{FILE_READ_AHEAD_BYTES, SEALED_SEND_BYTES_MAX};
 use crate::engine::{Engine, FileRange, FileRead, Received, SendBatch, SocketId};
 use crate::http::Fault;
 use crate::proto::h1;
-use crate::tls::{Session, TlsFault, TlsServer, looks_like_plain_http};
+use crate::tls::{Session, TlsFault, looks_like_plain_http};
 
 use super::Connections;
 use super::connection::{Connection, Item, Life, Reading, WaitsFor};
@@ -63,15 +63,8 @@ impl Secure {
     }
 
     /// Decrypts what came; what is left of it waits for the rest of its record.
-    fn read(
-        &mut self,
-        server: &TlsServer,
-        bytes: &mut [u8],
-        plain: impl FnMut(bool, &[u8]),
-    ) -> Result<bool, TlsFault> {
-        let session = self
-            .session
-            .get_or_insert_with(|| Box::new(Session::new(server)));
+    fn read(&mut self, bytes: &mut [u8], plain: impl FnMut(bool, &[u8])) -> Result<bool, TlsFault> {
+        let session = self.session.as_mut().expect("begun before the first read");
         if self.unread.is_empty() {
             let read = session.read(bytes, &mut self.pending, plain)?;
             self.unread.extend_from_slice(&bytes[read.consumed..]);
@@ -122,7 +115,7 @@ impl<E: Engine> Connections<E> {
     /// Bytes on a connection that speaks TLS.
     pub(super) fn on_ciphertext(&mut self, socket: SocketId, received: Received) {
         let Some((connection, server)) =
-            self.table.get_mut(socket.0).zip(self.services.tls.clone())
+            self.table.get_mut(socket.0).zip(self.services.tls.as_ref())
         else {
             self.engine.recycle(received);
             return;
@@ -136,9 +129,12 @@ impl<E: Engine> Connections<E> {
             self.after_input(socket);
             return;
         }
+        if secure.session.is_none() {
+            secure.session = Some(Box::new(Session::new(server)));
+        }
         let was_handshaking = secure.is_handshaking();
         let services = &mut self.services;
-        let result = secure.read(&server, bytes, |is_h2, plain| {
+        let result = secure.read(bytes, |is_h2, plain| {
             if connection.is_fresh && is_h2 {
                 begin_streams(connection, services);
             }
@@ -200,10 +196,10 @@ impl<E: Engine> Connections<E> {
             engine: &mut self.engine,
             connection,
             file_bytes: &mut self.services.file_bytes,
-            file_len: 0,
+            spent: &mut self.services.spent_batches,
         }
         .fill(&mut sealed);
-        for batch in sealing.spent {
+        while let Some(batch) = self.services.spent_batches.pop() {
             self.services.give_batch(batch);
         }
         if sealed.is_empty() || sealing.is_broken {
@@ -229,17 +225,17 @@ fn answer_plain_http(connection: &mut Connection, services: &mut super::Services
 }
 
 /// One filling of a send with ciphertext.
+#[expect(clippy::vec_box, reason = "batches move as their boxes")]
 struct Sealing<'a, E: Engine> {
     engine: &'a mut E,
     connection: &'a mut Connection,
     file_bytes: &'a mut Vec<u8>,
-    file_len: u64,
+    /// Takes the batches whose bytes were encrypted.
+    spent: &'a mut Vec<Box<SendBatch>>,
 }
 
 /// What a filling has left to do.
 struct Sealed {
-    /// Batches whose bytes were encrypted.
-    spent: Vec<Box<SendBatch>>,
     /// The next slice must be read first.
     cold: Option<FileRange>,
     is_broken: bool,
@@ -249,7 +245,6 @@ struct Sealed {
 impl<E: Engine> Sealing<'_, E> {
     fn fill(mut self, sealed: &mut SendBatch) -> Sealed {
         let mut done = Sealed {
-            spent: Vec::new(),
             cold: None,
             is_broken: false,
             file_len: 0,
@@ -263,7 +258,7 @@ impl<E: Engine> Sealing<'_, E> {
             match item {
                 Item::Batch(batch) => {
                     done.is_broken |= !self.seal(batch.slices(0), sealed);
-                    done.spent.push(batch);
+                    self.spent.push(batch);
                 }
                 Item::File(range) => {
                     if !self.seal_file(range, sealed, &mut done) {
@@ -272,7 +267,6 @@ impl<E: Engine> Sealing<'_, E> {
                 }
             }
         }
-        done.file_len = self.file_len;
         done
     }
 
@@ -296,7 +290,7 @@ impl<E: Engine> Sealing<'_, E> {
         match read {
             FileRead::Read(len) => {
                 done.is_broken |= !self.seal([&bytes[..]].into_iter(), sealed);
-                self.file_len += len as u64;
+                done.file_len += len as u64;
                 range.offset += len as u64;
                 range.len -= len as u64;
                 if range.len > 0 {

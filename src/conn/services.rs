@@ -102,6 +102,9 @@ pub struct Services {
     pub(super) draining: bool,
     /// When the cache was swept last.
     pub(super) swept_at: Millis,
+    /// Batches whose bytes were encrypted, on their way back.
+    #[expect(clippy::vec_box, reason = "batches move as their boxes")]
+    pub(super) spent_batches: Vec<Box<SendBatch>>,
     /// Batches that are not in use; answers are written into memory that is warm.
     #[expect(
         clippy::vec_box,
@@ -141,6 +144,7 @@ impl Services {
             now,
             draining: false,
             swept_at: now.monotonic,
+            spent_batches: Vec::new(),
             spare_batches: Vec::new(),
         }
     }
