@@ -16,4 +16,5 @@ pub mod log;
 pub mod proto;
 pub mod route;
 pub mod task;
+pub mod tls;
 pub mod worker;
