@@ -73,6 +73,37 @@ pub const FRAMED_SEND_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of TLS records that are made for one send. No flag: as above.
 pub const SEALED_SEND_BYTES_MAX: usize = 128 * 1024;
 
+// TLS and HTTP/2.
+
+/// Plaintext of one record (RFC 8446 §5.1). No flag: it is the largest there is, and a record costs
+/// the same whatever it holds.
+pub const RECORD_BYTES_MAX: usize = 16 * 1024;
+/// Records of one handshake message that are held until its end has come. No flag: messages have at
+/// most 64 KiB (a chain of client certificates), and no client makes many small records of them.
+pub const HANDSHAKE_FRAGMENT_BYTES_MAX: usize = 66 * 1024;
+/// TLS handshakes of one worker at a time; further connections wait to be read. A handshake costs
+/// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. Flag:
+/// `--max-handshakes`.
+pub const HANDSHAKES_DEFAULT: u32 = 256;
+/// Seconds for a TLS handshake. Flag: `--handshake-timeout`.
+pub const HANDSHAKE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// Seconds after which random ticket keys are made anew; the key before opens tickets for as long
+/// again. No flag: `--tls-ticket-keys` for who wants to decide.
+pub const TICKET_KEY_SECONDS: u64 = 12 * 60 * 60;
+/// Seconds for which a session ticket is good. No flag: RFC 8446 §4.6.1 allows a week at most, and
+/// what a stolen ticket key opens grows with it.
+pub const TICKET_SECONDS: u64 = 12 * 60 * 60;
+/// Ticket keys from files; each is tried by its name for every ticket.
+pub const TICKET_KEYS_MAX: usize = 64;
+/// Bytes of a file with certificates or keys: whole bundles of authorities have 250 KB.
+pub const PEM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How often certificates and keys are looked at for changes; a change that has held still for so
+/// long is taken.
+pub const CERTIFICATES_WATCH_PAUSE: Duration = Duration::from_secs(1);
+/// Streams of one HTTP/2 connection at a time (RFC 9113 §6.5.2 recommends 100 and more). Flag:
+/// `--http2-max-streams`.
+pub const HTTP2_STREAMS_DEFAULT: u32 = 128;
+
 // Time.
 
 /// The tick of the timer wheel; deadlines are met within one tick.
@@ -137,3 +168,9 @@ const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);
 const _: () = assert!(COPY_BODY_BYTES_MAX < OUTPUT_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);
 const _: () = assert!(CACHE_ENTRY_BYTES_DEFAULT <= CACHE_BYTES_DEFAULT);
+const _: () = assert!(HANDSHAKE_FRAGMENT_BYTES_MAX > 0xffff);
+const _: () = assert!(
+    TICKET_SECONDS <= TICKET_KEY_SECONDS,
+    "a ticket outlives no key"
+);
+const _: () = assert!(TICKET_SECONDS <= 7 * 24 * 60 * 60, "RFC 8446 §4.6.1");

@@ -9,6 +9,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("exchange", &["engine", "http"]),
     ("task", &["base", "engine"]),
     ("proto", &["base", "http"]),
+    ("tls", &["base"]),
     ("route", &["base", "http"]),
     ("cache", &["base", "engine", "http"]),
     (
@@ -24,14 +25,16 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "worker",
-        &["base", "cache", "config", "conn", "engine", "handler"],
+        &[
+            "base", "cache", "config", "conn", "engine", "handler", "tls",
+        ],
     ),
     ("config", &["base", "engine"]),
     ("log", &["base"]),
     (
         "cold",
         &[
-            "base", "cache", "config", "conn", "engine", "handler", "log", "worker",
+            "base", "cache", "config", "conn", "engine", "handler", "log", "tls", "worker",
         ],
     ),
     ("doctor", &["base", "cold", "config", "engine"]),

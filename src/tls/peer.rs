@@ -1,0 +1,1 @@
+//! A TLS client in memory, for tests and fuzz bodies.

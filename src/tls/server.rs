@@ -1,0 +1,212 @@
+//! What all workers share: certificates, tickets and the rules of the handshake.
+
+use std::fmt;
+use std::fs::File;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{KeyLog, NoKeyLog, ServerConfig};
+
+use super::TlsError;
+use super::certificates::Credentials;
+use super::client_auth::Authorities;
+use super::key_log::KeyLogFile;
+use super::names::Names;
+use super::tickets::{Ticketer, Tickets};
+
+/// Tickets that a client of TLS 1.3 gets. One is what a client that comes back uses; a browser that
+/// opens several connections at once gets one on each.
+const TICKETS_SENT: usize = 1;
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Without a valid one there is no connection.
+    Required,
+    /// One that is shown must be valid.
+    Optional,
+}
+
+/// The oldest version that is spoken; the newest is 1.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeastVersion {
+    Tls12,
+    Tls13,
+}
+
+/// What a client gets that names a host (or none) for which there is no certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownName {
+    /// The first certificate.
+    Default,
+    /// A fatal alert.
+    Refused,
+}
+
+/// The rules of the handshake, which stay while the server runs.
+#[derive(Debug)]
+pub struct TlsSettings {
+    /// Whether HTTP/2 is offered (ALPN `h2`).
+    pub http2: bool,
+    pub least_version: LeastVersion,
+    /// Which client certificates are asked for, where there are authorities for them.
+    pub client_auth: ClientAuth,
+    pub unknown_name: UnknownName,
+    /// Where the secrets of all connections are written to, if anywhere.
+    pub key_log: Option<File>,
+}
+
+/// What all workers share. Certificates and tickets inside change as a whole, from one handshake to
+/// the next; connections stay as they are.
+#[derive(Clone)]
+pub struct TlsServer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: ArcSwap<ServerConfig>,
+    rules: Rules,
+    tickets: Arc<Tickets>,
+}
+
+struct Rules {
+    provider: Arc<CryptoProvider>,
+    http2: bool,
+    least_version: LeastVersion,
+    client_auth: ClientAuth,
+    unknown_name: UnknownName,
+    key_log: Arc<dyn KeyLog>,
+}
+
+/// The cryptography: X25519MLKEM768, X25519, P-256 and P-384 in the client's order of preference,
+/// and ciphers that are all authenticated and forward secret, in the client's order too: one without
+/// AES in hardware says so by asking for ChaCha20 first.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+impl TlsServer {
+    /// `unix_seconds`: now.
+    pub fn new(
+        settings: TlsSettings,
+        credentials: Credentials,
+        unix_seconds: u64,
+    ) -> Result<TlsServer, TlsError> {
+        let rules = Rules {
+            provider: provider(),
+            http2: settings.http2,
+            least_version: settings.least_version,
+            client_auth: settings.client_auth,
+            unknown_name: settings.unknown_name,
+            key_log: match settings.key_log {
+                Some(file) => Arc::new(KeyLogFile::new(file)),
+                None => Arc::new(NoKeyLog),
+            },
+        };
+        let mut credentials = credentials;
+        let keys = credentials.ticket_keys.take();
+        let tickets = Arc::new(Tickets::new(keys, unix_seconds)?);
+        let config = ArcSwap::from_pointee(rules.config(&credentials, &tickets)?);
+        Ok(TlsServer {
+            shared: Arc::new(Shared {
+                config,
+                rules,
+                tickets,
+            }),
+        })
+    }
+
+    /// Takes other credentials from the next handshake on; connections stay. On an error everything
+    /// is as before.
+    pub fn replace(&self, mut credentials: Credentials) -> Result<(), TlsError> {
+        let Shared {
+            config,
+            rules,
+            tickets,
+        } = &*self.shared;
+        let fresh = rules.config(&credentials, tickets)?;
+        tickets.replace(credentials.ticket_keys.take())?;
+        config.store(Arc::new(fresh));
+        Ok(())
+    }
+
+    /// Tells the time, once a second or so: random ticket keys are made anew every twelve hours, and
+    /// tickets grow old.
+    pub fn rotate_tickets(&self, unix_seconds: u64) -> Result<(), TlsError> {
+        self.shared.tickets.rotate(unix_seconds)
+    }
+
+    /// For the next handshake.
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        self.shared.config.load_full()
+    }
+}
+
+impl Rules {
+    fn config(
+        &self,
+        credentials: &Credentials,
+        tickets: &Arc<Tickets>,
+    ) -> Result<ServerConfig, TlsError> {
+        let versions: &[_] = match self.least_version {
+            LeastVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            LeastVersion::Tls13 => &[&rustls::version::TLS13],
+        };
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions)
+            .expect("the provider has ciphers for both versions");
+        let builder = match self.verifier(credentials.authorities.as_ref())? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let names = Names::new(&credentials.certificates, self.unknown_name);
+        let mut config = builder.with_cert_resolver(Arc::new(names));
+        let protocols: &[&[u8]] = match self.http2 {
+            true => &[b"h2", b"http/1.1"],
+            false => &[b"http/1.1"],
+        };
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        config.ticketer = Arc::new(Ticketer {
+            tickets: Arc::clone(tickets),
+            context: self.context(credentials.authorities.as_ref()),
+        });
+        // Tickets hold the session: no memory of ours grows with the number of clients.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = TICKETS_SENT;
+        // Early data can be replayed by anybody (RFC 8446 §8).
+        config.max_early_data_size = 0;
+        config.key_log = Arc::clone(&self.key_log);
+        Ok(config)
+    }
+
+    fn verifier(
+        &self,
+        authorities: Option<&Authorities>,
+    ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+        let verifier =
+            |authorities: &Authorities| authorities.verifier(self.client_auth, &self.provider);
+        authorities.map(verifier).transpose()
+    }
+
+    /// Who is asked for a certificate, and by whom it must be issued.
+    fn context(&self, authorities: Option<&Authorities>) -> [u8; 33] {
+        let mut context = [0; 33];
+        if let Some(authorities) = authorities {
+            context[0] = match self.client_auth {
+                ClientAuth::Optional => 1,
+                ClientAuth::Required => 2,
+            };
+            context[1..].copy_from_slice(&authorities.digest);
+        }
+        context
+    }
+}
+
+impl fmt::Debug for TlsServer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("TlsServer")
+    }
+}

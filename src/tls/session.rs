@@ -1,0 +1,409 @@
+//! The TLS state of one connection: records in, plaintext out; plaintext in, records out.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+};
+
+use super::client_auth;
+use super::{TlsFault, TlsServer};
+use crate::base::limits::{HANDSHAKE_FRAGMENT_BYTES_MAX, RECORD_BYTES_MAX};
+
+/// Bytes of a record's header (RFC 8446 §5.1).
+const HEADER_BYTES: usize = 5;
+/// What a record is longer than its plaintext, at most: header, explicit nonce and tag of AES-GCM in
+/// TLS 1.2.
+const OVERHEAD_BYTES_MAX: usize = HEADER_BYTES + 8 + 16;
+/// Ciphertext of one record (RFC 5246 §6.2.3; TLS 1.3 allows less).
+const CIPHERTEXT_BYTES_MAX: usize = RECORD_BYTES_MAX + 2048;
+/// What a close_notify takes, with a record of its own.
+const CLOSE_NOTIFY_BYTES: usize = 64;
+/// Alerts that are taken from rustls after a fault; there is one.
+const LAST_WORDS_MAX: usize = 4;
+
+const ENDED: TlsFault = TlsFault::stated("the TLS connection has ended");
+const HANDSHAKING: TlsFault = TlsFault::stated("the TLS handshake is not complete");
+const FRAGMENTS: TlsFault = TlsFault::stated("a handshake message in too many pieces");
+const EXHAUSTED: TlsFault = TlsFault::stated("the keys of the connection are used up");
+const UNEXPECTED: TlsFault = TlsFault::stated("TLS in a state that there is no use for");
+
+thread_local! {
+    /// Where small pieces are put together to one record: memory that is warm, and one for all.
+    static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One connection's TLS.
+///
+/// Call [`Session::read`] with what comes and send what it appends to its output, then
+/// [`Session::write`] with what is to be said; at the end [`Session::close_notify`]. After a fault
+/// every call is answered with one again.
+pub struct Session {
+    tls: UnbufferedServerConnection,
+    phase: Phase,
+    is_h2: bool,
+    client_subject: Option<Box<str>>,
+    /// Records that hold the beginning of a handshake message. rustls puts the message together
+    /// where they lie, so they stay until its end has come.
+    held: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Handshaking,
+    Established,
+    /// A fault was met; rustls is not asked again.
+    Ended,
+}
+
+/// What [`Session::read`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Bytes of the input that are done with. What is left is the beginning of a record.
+    pub consumed: usize,
+    /// The peer has said that it sends no more (close_notify); what follows is not looked at.
+    pub closed: bool,
+}
+
+/// What is left to do after one state of rustls.
+enum Step {
+    Again,
+    NeedsInput,
+    PeerClosed,
+}
+
+impl Session {
+    /// A connection on which nothing has been said.
+    pub fn new(server: &TlsServer) -> Session {
+        Session {
+            tls: UnbufferedServerConnection::new(server.config())
+                .expect("it fails for a fragment size alone, which is not set"),
+            phase: Phase::Handshaking,
+            is_h2: false,
+            client_subject: None,
+            held: Vec::new(),
+        }
+    }
+
+    /// Takes ciphertext, which is decrypted where it lies. `input` is the start of what was not
+    /// consumed before. `plain` gets the plaintext in order, and with it whether it is HTTP/2.
+    /// Handshake messages and alerts to send are appended to `out`, on a fault too.
+    pub fn read(
+        &mut self,
+        input: &mut [u8],
+        out: &mut Vec<u8>,
+        mut plain: impl FnMut(bool, &[u8]),
+    ) -> Result<Read, TlsFault> {
+        if self.phase == Phase::Ended {
+            return Err(ENDED);
+        }
+        let whole = whole_records(input);
+        if self.held.is_empty() {
+            let mut read = self.pump(input, out, &mut plain)?;
+            if read.consumed < whole && !read.closed {
+                self.hold(&input[read.consumed..whole])?;
+                read.consumed = whole;
+            }
+            return Ok(read);
+        }
+        // The rest of a message whose beginning is held. This is rare: one record holds 16 KiB.
+        self.hold(&input[..whole])?;
+        let mut held = std::mem::take(&mut self.held);
+        let mut read = self.pump(&mut held, out, &mut plain)?;
+        held.drain(..read.consumed);
+        if read.closed {
+            read.consumed = input.len();
+        } else {
+            read.consumed = whole;
+            self.held = held;
+        }
+        Ok(read)
+    }
+
+    fn hold(&mut self, records: &[u8]) -> Result<(), TlsFault> {
+        if self.held.len() + records.len() > HANDSHAKE_FRAGMENT_BYTES_MAX {
+            self.phase = Phase::Ended;
+            return Err(FRAGMENTS);
+        }
+        self.held.extend_from_slice(records);
+        Ok(())
+    }
+
+    /// Lets rustls work until it needs more input.
+    fn pump(
+        &mut self,
+        input: &mut [u8],
+        out: &mut Vec<u8>,
+        plain: &mut impl FnMut(bool, &[u8]),
+    ) -> Result<Read, TlsFault> {
+        let mut consumed = 0;
+        loop {
+            self.note_progress();
+            let status = self.tls.process_tls_records(&mut input[consumed..]);
+            let UnbufferedStatus { discard, state, .. } = status;
+            let step = match state {
+                Ok(state) => step(state, self.is_h2, out, plain),
+                Err(error) => Err(error.into()),
+            };
+            consumed += discard;
+            let closed = match step {
+                Ok(Step::Again) => continue,
+                Ok(Step::NeedsInput) => false,
+                Ok(Step::PeerClosed) => true,
+                Err(fault) => {
+                    self.phase = Phase::Ended;
+                    self.say_last_words(&mut input[consumed..], out);
+                    return Err(fault);
+                }
+            };
+            // "Any data received after a closure alert has been received MUST be ignored."
+            // (RFC 8446 §6.1)
+            if closed {
+                consumed = input.len();
+            }
+            self.note_progress();
+            return Ok(Read { consumed, closed });
+        }
+    }
+
+    /// What was agreed on is asked for until the handshake is complete. The server has always
+    /// answered between the hello that settles it and the first plaintext, so this comes in time.
+    fn note_progress(&mut self) {
+        if self.phase != Phase::Handshaking {
+            return;
+        }
+        self.is_h2 = self.tls.alpn_protocol() == Some(b"h2");
+        if !self.tls.is_handshaking() {
+            self.phase = Phase::Established;
+            let chain = self.tls.peer_certificates();
+            let first = chain.and_then(|chain| chain.first());
+            self.client_subject = first.and_then(client_auth::subject);
+        }
+    }
+
+    /// rustls has queued the alert that goes with its error.
+    fn say_last_words(&mut self, input: &mut [u8], out: &mut Vec<u8>) {
+        for _ in 0..LAST_WORDS_MAX {
+            match self.tls.process_tls_records(input).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    if encode(&mut data, out).is_err() {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Encrypts pieces to records of up to 16 KiB and appends those to `out`. Small pieces share a
+    /// record; large ones are encrypted where they lie.
+    pub fn write<'p>(
+        &mut self,
+        pieces: impl Iterator<Item = &'p [u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TlsFault> {
+        let written = self.with_traffic(out, |traffic, out| {
+            GATHERED.with_borrow_mut(|gathered| {
+                gathered.clear();
+                write_pieces(pieces, gathered, &mut |plain| encrypt(traffic, plain, out))
+            })
+        });
+        if written.is_err() && self.phase == Phase::Established {
+            self.phase = Phase::Ended;
+        }
+        written
+    }
+
+    /// Says that we send no more (RFC 8446 §6.1). Before the handshake is complete, and after a
+    /// fault, there is nothing to say.
+    pub fn close_notify(&mut self, out: &mut Vec<u8>) {
+        let said = self.with_traffic(out, |traffic, out| {
+            append(out, CLOSE_NOTIFY_BYTES, |room| {
+                traffic.queue_close_notify(room)
+            })
+        });
+        // A connection that cannot say it ends without.
+        let _ = said;
+    }
+
+    /// Brings rustls to where application data may be sent.
+    fn with_traffic(
+        &mut self,
+        out: &mut Vec<u8>,
+        act: impl FnOnce(&mut Traffic<'_>, &mut Vec<u8>) -> Result<(), TlsFault>,
+    ) -> Result<(), TlsFault> {
+        match self.phase {
+            Phase::Handshaking => return Err(HANDSHAKING),
+            Phase::Established => {}
+            Phase::Ended => return Err(ENDED),
+        }
+        loop {
+            match self.tls.process_tls_records(&mut self.held).state? {
+                ConnectionState::WriteTraffic(mut traffic) => return act(&mut traffic, out),
+                // Answers to key updates, and keys of our own that are due.
+                ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out)?,
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                _ => return Err(ENDED),
+            }
+        }
+    }
+
+    /// True until both sides have agreed; nothing can be written before.
+    pub fn is_handshaking(&self) -> bool {
+        self.phase == Phase::Handshaking
+    }
+
+    /// True when the client has chosen HTTP/2.
+    pub fn alpn_is_h2(&self) -> bool {
+        self.is_h2
+    }
+
+    /// Whom the client's verified certificate is about, as RFC 4514 writes names.
+    pub fn client_subject(&self) -> Option<&str> {
+        self.client_subject.as_deref()
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &UnbufferedServerConnection {
+        &self.tls
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The rest is secrets.
+        out.debug_struct("Session")
+            .field("phase", &self.phase)
+            .field("is_h2", &self.is_h2)
+            .finish_non_exhaustive()
+    }
+}
+
+type Traffic<'a> = WriteTraffic<'a, ServerConnectionData>;
+
+/// Bytes of the records that are there to their end. One that is too long will never be: it is
+/// taken as it is, to be refused.
+fn whole_records(input: &[u8]) -> usize {
+    let mut whole = 0;
+    while let Some([_, _, _, high, low]) = input[whole..].first_chunk::<HEADER_BYTES>() {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        let end = whole + HEADER_BYTES + len;
+        if len > CIPHERTEXT_BYTES_MAX {
+            return input.len();
+        }
+        if end > input.len() {
+            break;
+        }
+        whole = end;
+    }
+    whole
+}
+
+/// Acts on one state of rustls.
+fn step(
+    state: ConnectionState<'_, '_, ServerConnectionData>,
+    is_h2: bool,
+    out: &mut Vec<u8>,
+    plain: &mut impl FnMut(bool, &[u8]),
+) -> Result<Step, TlsFault> {
+    match state {
+        ConnectionState::ReadTraffic(mut traffic) => {
+            while let Some(record) = traffic.next_record() {
+                plain(is_h2, record?.payload);
+            }
+            Ok(Step::Again)
+        }
+        ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out).map(|()| Step::Again),
+        ConnectionState::TransmitTlsData(data) => {
+            data.done();
+            Ok(Step::Again)
+        }
+        ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) => {
+            Ok(Step::NeedsInput)
+        }
+        ConnectionState::PeerClosed | ConnectionState::Closed => Ok(Step::PeerClosed),
+        // Early data is never accepted, and rustls may invent further states.
+        _ => Err(UNEXPECTED),
+    }
+}
+
+/// Appends one message of rustls' own.
+fn encode(
+    data: &mut EncodeTlsData<'_, ServerConnectionData>,
+    out: &mut Vec<u8>,
+) -> Result<(), TlsFault> {
+    let Err(EncodeError::InsufficientSize(needed)) = data.encode(&mut []) else {
+        return Err(UNEXPECTED);
+    };
+    let start = out.len();
+    out.resize(start + needed.required_size, 0);
+    match data.encode(&mut out[start..]) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(UNEXPECTED),
+    }
+}
+
+/// Appends the records of some plaintext.
+fn encrypt(traffic: &mut Traffic<'_>, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsFault> {
+    let records = plain.len().div_ceil(RECORD_BYTES_MAX);
+    let room = plain.len() + records * OVERHEAD_BYTES_MAX;
+    append(out, room, |room| traffic.encrypt(plain, room))
+}
+
+/// Appends what `write` makes in `room` bytes, or in as many as it says that it needs: a key update
+/// may stand in front.
+fn append(
+    out: &mut Vec<u8>,
+    room: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
+) -> Result<(), TlsFault> {
+    let start = out.len();
+    out.resize(start + room, 0);
+    let mut written = write(&mut out[start..]);
+    if let Err(EncryptError::InsufficientSize(needed)) = &written {
+        out.resize(start + needed.required_size, 0);
+        written = write(&mut out[start..]);
+    }
+    let Ok(written) = written else {
+        out.truncate(start);
+        return Err(EXHAUSTED);
+    };
+    out.truncate(start + written);
+    Ok(())
+}
+
+/// Cuts pieces into what single calls of `encrypt` take: whole records where they lie, the rest put
+/// together in `gathered` with what follows.
+fn write_pieces<'p>(
+    pieces: impl Iterator<Item = &'p [u8]>,
+    gathered: &mut Vec<u8>,
+    encrypt: &mut impl FnMut(&[u8]) -> Result<(), TlsFault>,
+) -> Result<(), TlsFault> {
+    let mut pieces = pieces.filter(|piece| !piece.is_empty()).peekable();
+    while let Some(mut piece) = pieces.next() {
+        if !gathered.is_empty() {
+            let (fits, rest) = piece.split_at(piece.len().min(RECORD_BYTES_MAX - gathered.len()));
+            gathered.extend_from_slice(fits);
+            piece = rest;
+            if gathered.len() == RECORD_BYTES_MAX {
+                encrypt(gathered)?;
+                gathered.clear();
+            }
+        }
+        if gathered.is_empty() {
+            let is_last = pieces.peek().is_none();
+            let whole = piece.len() - piece.len() % RECORD_BYTES_MAX;
+            let (lies, rest) = piece.split_at(if is_last { piece.len() } else { whole });
+            if !lies.is_empty() {
+                encrypt(lies)?;
+            }
+            gathered.extend_from_slice(rest);
+        }
+    }
+    match gathered.is_empty() {
+        true => Ok(()),
+        false => encrypt(gathered),
+    }
+}

@@ -1,0 +1,1 @@
+//! TLS against a client in memory.
