@@ -40,10 +40,6 @@ pub const CONNECTIONS_MIN: u64 = 8;
 pub const DESCRIPTORS_RESERVED: u64 = 32;
 /// Descriptors held back from connections, for each worker: its ring, waker, epoll, open files.
 pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
-/// TLS handshakes at a time on one worker; further connections wait for theirs within
-/// `--handshake-timeout`. Flag: `--max-handshakes`. A handshake costs a third of a millisecond:
-/// more of them at once would only make each other late.
-pub const HANDSHAKES_DEFAULT: usize = 256;
 /// Unsent output of one connection above which it stops parsing further pipelined requests.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// Bodies up to this size are copied behind their head; larger ones go out by reference (10 KB: 3 %
@@ -85,8 +81,6 @@ pub const HANDSHAKE_FRAGMENT_BYTES_MAX: usize = 66 * 1024;
 /// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. Flag:
 /// `--max-handshakes`.
 pub const HANDSHAKES_DEFAULT: u32 = 256;
-/// Seconds for a TLS handshake. Flag: `--handshake-timeout`.
-pub const HANDSHAKE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Seconds after which random ticket keys are made anew; the key before opens tickets for as long
 /// again. No flag: `--tls-ticket-keys` for who wants to decide.
 pub const TICKET_KEY_SECONDS: u64 = 12 * 60 * 60;

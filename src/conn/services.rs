@@ -46,7 +46,7 @@ impl Default for ConnectionSettings {
             send_timeout: limits::SEND_TIMEOUT_DEFAULT,
             head_bytes_max: limits::HEAD_BYTES_DEFAULT,
             handshake_timeout: limits::HANDSHAKE_TIMEOUT_DEFAULT,
-            handshakes_max: limits::HANDSHAKES_DEFAULT,
+            handshakes_max: limits::HANDSHAKES_DEFAULT as usize,
             h2: None,
             https_port: None,
             hsts: None,
