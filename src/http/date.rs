@@ -75,9 +75,6 @@ impl DateField {
         &self.bytes
     }
 
-    pub fn h2(&self) -> &[u8] {
-        &self.bytes
-    }
     fn render(&mut self) {
         self.bytes[NAME.len()..LINE_BYTES - 2].copy_from_slice(&format(self.unix_seconds));
     }

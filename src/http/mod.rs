@@ -11,7 +11,6 @@ pub mod field;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod head;
-pub mod hpack_block;
 pub mod media_type;
 pub mod method;
 pub mod path;

@@ -50,7 +50,6 @@ impl ResponseHead {
         self.with_value("Content-Length", len.to_string())
     }
 
-    pub fn render_h2(&self, _: &mut Vec<u8>) {}
     /// Appends the status line and the field lines of HTTP/1, without the empty line.
     pub fn render_h1(&self, out: &mut Vec<u8>) {
         let (code, reason) = (self.status.code(), self.status.reason());
@@ -93,9 +92,6 @@ impl HeadTemplate {
         &self.h1
     }
 
-    pub fn h2(&self) -> &[u8] {
-        &self.h1
-    }
     /// Bytes that it occupies, for the cache's accounts.
     pub fn weight(&self) -> usize {
         self.h1.len()
