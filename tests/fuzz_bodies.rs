@@ -4,6 +4,7 @@
 
 use downpour::http::fuzz::{fuzz_conditions, fuzz_path, fuzz_range};
 use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
+use downpour::tls::fuzz as tls;
 
 const ROUNDS: u64 = 20_000;
 
@@ -101,10 +102,14 @@ fn mutate(input: &mut Vec<u8>, corpus: &[&[u8]], dice: &mut Dice) {
 }
 
 fn run(corpus: &[&[u8]], seed: u64, body: fn(&[u8])) {
+    run_rounds(corpus, seed, ROUNDS, body);
+}
+
+fn run_rounds(corpus: &[&[u8]], seed: u64, rounds: u64, body: fn(&[u8])) {
     for sample in corpus {
         body(sample);
     }
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut dice = Dice(seed ^ round << 16);
         let mut input = corpus[dice.below(corpus.len())].to_vec();
         for _ in 0..=dice.below(4) {
@@ -138,4 +143,25 @@ fn ranges() {
 #[test]
 fn conditions() {
     run(CONDITIONS, 5, fuzz_conditions);
+}
+
+fn run_tls(seed: u64, rounds: u64, body: fn(&[u8])) {
+    let hellos = tls::hellos();
+    let corpus: Vec<&[u8]> = hellos.iter().map(Vec::as_slice).collect();
+    run_rounds(&corpus, seed, rounds, body);
+}
+
+#[test]
+fn tls_records() {
+    run_tls(6, ROUNDS, tls::fuzz_records);
+}
+
+#[test]
+fn tls_fragments() {
+    run_tls(7, ROUNDS / 20, tls::fuzz_fragments);
+}
+
+#[test]
+fn tls_conversations() {
+    run_tls(8, ROUNDS / 20, tls::fuzz_conversation);
 }

@@ -21,8 +21,6 @@ const OVERHEAD_BYTES_MAX: usize = HEADER_BYTES + 8 + 16;
 const CIPHERTEXT_BYTES_MAX: usize = RECORD_BYTES_MAX + 2048;
 /// What a close_notify takes, with a record of its own.
 const CLOSE_NOTIFY_BYTES: usize = 64;
-/// Alerts that are taken from rustls after a fault; there is one.
-const LAST_WORDS_MAX: usize = 4;
 
 const ENDED: TlsFault = TlsFault::stated("the TLS connection has ended");
 const HANDSHAKING: TlsFault = TlsFault::stated("the TLS handshake is not complete");
@@ -154,7 +152,7 @@ impl Session {
                 Ok(Step::PeerClosed) => true,
                 Err(fault) => {
                     self.phase = Phase::Ended;
-                    self.say_last_words(&mut input[consumed..], out);
+                    self.say_last_words(out);
                     return Err(fault);
                 }
             };
@@ -183,16 +181,17 @@ impl Session {
         }
     }
 
-    /// rustls has queued the alert that goes with its error.
-    fn say_last_words(&mut self, input: &mut [u8], out: &mut Vec<u8>) {
-        for _ in 0..LAST_WORDS_MAX {
-            match self.tls.process_tls_records(input).state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    if encode(&mut data, out).is_err() {
-                        return;
-                    }
-                }
-                _ => return,
+    /// rustls has queued the alert that goes with its error. While it has something queued, it looks
+    /// at no input; afterwards it must not look at any again.
+    fn say_last_words(&mut self, out: &mut Vec<u8>) {
+        while self.tls.wants_write() {
+            let Ok(ConnectionState::EncodeTlsData(mut data)) =
+                self.tls.process_tls_records(&mut []).state
+            else {
+                return;
+            };
+            if encode(&mut data, out).is_err() {
+                return;
             }
         }
     }
