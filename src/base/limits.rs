@@ -104,6 +104,43 @@ pub const CERTIFICATES_WATCH_PAUSE: Duration = Duration::from_secs(1);
 /// `--http2-max-streams`.
 pub const HTTP2_STREAMS_DEFAULT: u32 = 128;
 
+// HTTP/2.
+
+/// Payload of the largest frame that we take (SETTINGS_MAX_FRAME_SIZE): the least that RFC 9113
+/// §6.5.2 allows. No flag: larger frames would only need larger buffers.
+pub const H2_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// Streams that a peer may have open at a time. No flag: RFC 9113 §6.5.2 asks for at least 100, and
+/// browsers make do with that.
+pub const H2_STREAMS_DEFAULT: u32 = 128;
+/// Content that a peer may send on one stream before we have taken it. No flag: 256 KiB on a way of
+/// 50 ms is 5 MB/s, and memory is bounded by the connection's window.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Content that a peer may send on all streams of a connection before we have taken it.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// A peer's dynamic table (SETTINGS_HEADER_TABLE_SIZE): what it has before it hears from us.
+pub const H2_HEADER_TABLE_BYTES: usize = 4096;
+/// CONTINUATION frames of one field block (CVE-2024-27316). No flag: a list of `--max-head-bytes`
+/// needs two.
+pub const H2_CONTINUATIONS_MAX: u32 = 8;
+/// Streams that we have reset and whose frames may still be on their way: as many as can be open.
+pub const H2_RESETS_REMEMBERED: usize = 128;
+/// Gaps in a peer's stream ids that are told from streams that were used. Clients leave none.
+pub const H2_GAPS_REMEMBERED: usize = 16;
+/// RST_STREAM frames that a peer may send at once, and each second after (CVE-2023-44487): a page
+/// that is left cancels what it has open.
+pub const H2_RESETS_BURST: u32 = 500;
+pub const H2_RESETS_PER_SECOND: u32 = 50;
+/// Streams that a peer may make us reset or refuse at once, and each second after (CVE-2025-8671).
+pub const H2_FAULTS_BURST: u32 = 200;
+pub const H2_FAULTS_PER_SECOND: u32 = 20;
+/// Frames that bring nothing by themselves (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA…) at
+/// once, and each second after (CVE-2019-9512, -9515, -9518).
+pub const H2_CONTROL_BURST: u32 = 1000;
+pub const H2_CONTROL_PER_SECOND: u32 = 100;
+/// Such frames that one request, or one DATA frame that we send, pays for: clients open windows and
+/// measure the way as they receive.
+pub const H2_CONTROL_PER_USE: u32 = 4;
+
 // Time.
 
 /// The tick of the timer wheel; deadlines are met within one tick.
@@ -164,6 +201,8 @@ pub const LOG_LINES_WAITING_MAX: usize = 1024;
 pub const LOG_LINE_BYTES_MAX: usize = 4096;
 
 // Relations that the code relies on.
+const _: () = assert!(H2_STREAM_WINDOW_BYTES <= H2_CONNECTION_WINDOW_BYTES);
+const _: () = assert!(H2_RESETS_REMEMBERED >= H2_STREAMS_DEFAULT as usize);
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);
 const _: () = assert!(COPY_BODY_BYTES_MAX < OUTPUT_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);

@@ -10,7 +10,7 @@ use crate::handler::files::{Files, Loaded};
 use crate::http::date::DateField;
 use crate::http::hpack_block;
 use crate::proto::h1::HeadLimits;
-use crate::proto::h2::{H2Settings, HeadScratch, StreamId};
+use crate::proto::h2::{FieldList, H2Settings, StreamId};
 use crate::task::{Executor, Io};
 use crate::tls::TlsServer;
 
@@ -92,8 +92,8 @@ pub struct Services {
     pub(super) tls: Option<TlsServer>,
     /// What answers over TLS say besides.
     pub(super) tls_fields: TlsFields,
-    /// Memory for the heads of HTTP/2, used by one connection after the other.
-    pub(super) head_scratch: Box<HeadScratch>,
+    /// Memory for the heads of HTTP/2, used by one connection after the other; away while one does.
+    pub(super) field_list: Option<Box<FieldList>>,
     /// Memory for parts of files on their way through a cipher.
     pub(super) file_bytes: Vec<u8>,
     pub(super) date: DateField,
@@ -138,7 +138,7 @@ impl Services {
             limits,
             tls,
             tls_fields,
-            head_scratch: Box::default(),
+            field_list: None,
             file_bytes: Vec::new(),
             date: DateField::new(now.unix_seconds),
             now,

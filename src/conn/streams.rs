@@ -6,14 +6,12 @@
 
 use bytes::Bytes;
 
-use crate::base::limits::{
-    COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX, FILE_READ_AHEAD_BYTES, FRAMED_SEND_BYTES_MAX,
-};
+use crate::base::limits::{COPY_BODY_BYTES_MAX, FILE_READ_AHEAD_BYTES, FRAMED_SEND_BYTES_MAX};
 use crate::engine::{Engine, Errno, FileRange, FileRead, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
 use crate::http::{Method, RequestHead};
-use crate::proto::h2::{ErrorCode, Event, H2Connection, StreamId};
+use crate::proto::h2::{ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId};
 use crate::task::{Executor, TaskId};
 
 use super::Connections;
@@ -26,8 +24,6 @@ use super::services::Services;
 pub(super) struct Streams {
     core: H2Connection<StreamBody>,
     tasks: Vec<StreamTask>,
-    /// Content that nobody wants, by stream.
-    unwanted: Vec<(StreamId, u64)>,
     /// Bytes of content sent over all streams.
     content_bytes: u64,
     /// The peer was told that the end is near.
@@ -68,7 +64,6 @@ pub(super) fn begin_streams(connection: &mut Connection, services: &mut Services
     connection.reading = Reading::Streams(Box::new(Streams {
         core,
         tasks: Vec::new(),
-        unwanted: Vec::new(),
         content_bytes: 0,
         is_draining: false,
     }));
@@ -92,52 +87,32 @@ pub(super) fn consume_frames(
     };
     let spare = &mut services.spare_batches;
     let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
-    let mut scratch = std::mem::take(&mut services.head_scratch);
+    let list_bytes_max = services.settings.head_bytes_max;
+    let list = services.field_list.take();
+    let mut list = list.unwrap_or_else(|| Box::new(FieldList::new(list_bytes_max)));
     let mut used = 0;
     let mut is_closed = false;
-    while used < bytes.len() && !is_closed && !output.is_full_with(&batch) {
-        let now = services.now.monotonic;
-        let step = streams
-            .core
-            .step(&bytes[used..], &mut scratch, now, batch.own_mut());
+    let mut answering = Answering {
+        socket,
+        streams: &mut *streams,
+        batch: &mut batch,
+        services: &mut *services,
+        is_secure: *is_secure,
+    };
+    while used < bytes.len() && !is_closed && !output.is_full_with(answering.batch) {
+        let now = answering.services.now.monotonic;
+        let mut storage = HeadStorage::new();
+        let out = answering.batch.own_mut();
+        let core = &mut answering.streams.core;
+        let step = core.step(&bytes[used..], &mut list, &mut storage, now, out);
         used += step.consumed;
         match step.event {
-            Some(Event::Request { stream, head, .. }) => {
-                let mut answering = Answering {
-                    streams: &mut *streams,
-                    batch: &mut batch,
-                    services: &mut *services,
-                    is_secure: *is_secure,
-                };
-                answering.on_request(socket, stream, &head);
-            }
-            Some(Event::Content {
-                stream, flow, end, ..
-            }) => {
-                streams.throw_away(stream, flow, end, batch.own_mut());
-            }
-            Some(Event::Ended { stream }) => streams.forget_unwanted(stream),
-            Some(Event::Refused {
-                stream,
-                fault,
-                head_only,
-            }) => {
-                let answer = errors::error_answer(fault.status, fault.reason, head_only);
-                let mut answering = Answering {
-                    streams: &mut *streams,
-                    batch: &mut batch,
-                    services: &mut *services,
-                    is_secure: *is_secure,
-                };
-                answering.write_answer(stream, answer);
-            }
-            Some(Event::Reset { stream }) => streams.cancel(stream, &mut services.executor),
-            Some(Event::Closed {}) => is_closed = true,
-            None if step.consumed == 0 => break,
-            None => {}
+            Some(Event::Closed) => is_closed = true,
+            Some(event) => answering.on_event(event),
+            None => break, // The rest is not a whole frame.
         }
     }
-    services.head_scratch = scratch;
+    services.field_list = Some(list);
     output.put_filling(batch, &mut services.spare_batches);
     if is_closed {
         services.abandon_reading(connection);
@@ -150,6 +125,7 @@ pub(super) fn consume_frames(
 
 /// Writes the answers of one batch.
 struct Answering<'a> {
+    socket: SocketId,
     streams: &'a mut Streams,
     batch: &'a mut SendBatch,
     services: &'a mut Services,
@@ -158,8 +134,44 @@ struct Answering<'a> {
 
 impl Answering<'_> {
     #[inline]
-    fn on_request(&mut self, socket: SocketId, stream: StreamId, request: &RequestHead<'_>) {
+    fn on_event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Request {
+                stream,
+                head,
+                has_content,
+            } => {
+                if has_content {
+                    // No handler takes content; what comes of it is thrown away.
+                    let out = self.batch.own_mut();
+                    self.streams.core.discard_content(stream, out);
+                }
+                self.on_request(stream, &head);
+            }
+            Event::Content { stream, flow, .. } => {
+                self.streams
+                    .core
+                    .release(stream, flow, self.batch.own_mut());
+            }
+            Event::Ended { .. } | Event::Closed => {}
+            Event::Refused {
+                stream,
+                fault,
+                head_only,
+            } => {
+                let answer = errors::error_answer(fault.status, fault.reason, head_only);
+                self.write_answer(stream, answer);
+            }
+            Event::Reset { stream } => {
+                self.streams.cancel(stream, &mut self.services.executor);
+            }
+        }
+    }
+
+    #[inline]
+    fn on_request(&mut self, stream: StreamId, request: &RequestHead<'_>) {
         let Answering {
+            socket,
             streams,
             batch,
             services,
@@ -186,7 +198,7 @@ impl Answering<'_> {
                 }
             }
             Reply::Slow => {
-                let task = spawn_load(socket, Some(stream), services, request);
+                let task = spawn_load(*socket, Some(stream), services, request);
                 streams.tasks.push(StreamTask {
                     stream,
                     task,
@@ -242,35 +254,8 @@ impl Streams {
         }
     }
 
-    /// Content that no handler takes gives its window back, up to a bound; beyond, the stream ends.
-    fn throw_away(&mut self, stream: StreamId, flow: usize, end: bool, out: &mut Vec<u8>) {
-        let position = self.unwanted.iter().position(|(id, _)| *id == stream);
-        let position = position.unwrap_or_else(|| {
-            self.unwanted.push((stream, 0));
-            self.unwanted.len() - 1
-        });
-        self.unwanted[position].1 += flow as u64;
-        let is_answered = !self.tasks.iter().any(|task| task.stream == stream);
-        if self.unwanted[position].1 > DRAIN_BYTES_MAX && is_answered {
-            // RFC 9113 §8.1: the answer is complete, or will not be seen to its end by a client
-            // that only sends.
-            self.unwanted.swap_remove(position);
-            self.core.reset(stream, ErrorCode::NO_ERROR, out);
-            return;
-        }
-        self.core.release(stream, flow, out);
-        if end {
-            self.unwanted.swap_remove(position);
-        }
-    }
-
-    fn forget_unwanted(&mut self, stream: StreamId) {
-        self.unwanted.retain(|(id, _)| *id != stream);
-    }
-
     /// The stream is gone: nobody waits for its answer.
     fn cancel(&mut self, stream: StreamId, executor: &mut Executor) {
-        self.forget_unwanted(stream);
         self.tasks.retain(|task| {
             if task.stream == stream {
                 executor.cancel(task.task);
@@ -496,6 +481,7 @@ impl<E: Engine> Connections<E> {
         let spare = &mut self.services.spare_batches;
         let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
         let mut answering = Answering {
+            socket,
             streams: &mut *streams,
             batch: &mut batch,
             services: &mut self.services,

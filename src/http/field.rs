@@ -223,6 +223,17 @@ pub fn trim(value: &[u8]) -> &[u8] {
     &value[start..end]
 }
 
+/// The value of `Content-Length` (RFC 9110 §8.6): digits only; an overflow is no number either.
+pub fn parse_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0u64, |length, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        length.checked_mul(10)?.checked_add(digit)
+    })
+}
+
 /// True for the bytes of a token (RFC 9110 §5.6.2).
 pub const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

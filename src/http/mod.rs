@@ -20,6 +20,7 @@ pub mod path;
 pub mod range;
 pub mod response;
 pub mod status;
+pub mod target;
 pub mod validator;
 
 pub use authority::Authority;
@@ -33,6 +34,7 @@ pub use path::{PathError, SafePath};
 pub use range::ByteRange;
 pub use response::{HeadTemplate, ResponseHead};
 pub use status::Status;
+pub use target::Target;
 pub use validator::{EntityTag, Validators};
 
 /// The minor versions of HTTP/1 and the later protocols, as far as semantics differ.
@@ -42,4 +44,6 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }

@@ -120,6 +120,7 @@ fn serve<E: Engine>(
         header_timeout: config.timeouts.header,
         send_timeout: config.timeouts.send,
         head_bytes_max: config.limits.head_bytes_max,
+        h2: Some(crate::proto::h2::H2Settings::default()),
         ..ConnectionSettings::default()
     };
     let files = Files::new(Arc::clone(&setup.site), Arc::clone(&setup.store));
