@@ -66,12 +66,15 @@ pub const FILE_BURST_BYTES: usize = 1024 * 1024;
 /// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half
 /// a millisecond), so that short answers are not held up by long ones.
 pub const FILE_TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What one read of a file takes in for an answer that is encrypted or cut into frames: it stays in
-/// the second-level cache until it is sent. No flag.
-pub const FILE_READ_AHEAD_BYTES: usize = 64 * 1024;
+/// Files are read in blocks of this size for answers that are encrypted or cut into frames: it stays
+/// in the second-level cache until it is sent. No flag.
+pub const FILE_BLOCK_BYTES: usize = 64 * 1024;
+/// Blocks that one worker keeps while they are in use: 32 MiB. No flag: what lies in them is asked
+/// for now.
+pub const FILE_BLOCKS_MAX: usize = 512;
 /// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
 /// busy, little enough for a more urgent stream not to wait long.
-pub const FRAMED_SEND_BYTES_MAX: usize = 128 * 1024;
+pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of TLS records that are made for one send. No flag: as above.
 pub const SEALED_SEND_BYTES_MAX: usize = 128 * 1024;
 
