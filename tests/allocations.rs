@@ -20,7 +20,7 @@ use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 use downpour::cache::{Store, StoreSettings};
-use downpour::conn::{ConnectionCount, ConnectionSettings, Services};
+use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use downpour::engine::epoll::EpollEngine;
 use downpour::engine::uring::{self, UringEngine};
 use downpour::engine::{Engine, EngineSettings};
@@ -143,7 +143,11 @@ fn run<E: Engine>(
     let services = Services::new(files, settings, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     let connections = worker.connections_mut();
-    connections.listen(listener.into(), ConnectionCount::new(100));
+    connections.listen(
+        listener.into(),
+        ListenerKind::Plain,
+        ConnectionCount::new(100),
+    );
     ready.send(worker.mailbox()).unwrap();
     while worker.turn().unwrap() == Turn::Goes {
         count.store(ALLOCATIONS.get(), Ordering::Release);

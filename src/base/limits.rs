@@ -73,8 +73,6 @@ pub const HANDSHAKE_FRAGMENT_BYTES_MAX: usize = 66 * 1024;
 /// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. Flag:
 /// `--max-handshakes`.
 pub const HANDSHAKES_DEFAULT: u32 = 256;
-/// Seconds for a TLS handshake. Flag: `--handshake-timeout`.
-pub const HANDSHAKE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Seconds after which random ticket keys are made anew; the key before opens tickets for as long
 /// again. No flag: `--tls-ticket-keys` for who wants to decide.
 pub const TICKET_KEY_SECONDS: u64 = 12 * 60 * 60;
@@ -102,6 +100,8 @@ pub const KEEPALIVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Seconds in which a peer takes no byte. Flag: `--send-timeout`.
 pub const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Seconds for a TLS handshake. Flag: `--handshake-timeout`.
+pub const HANDSHAKE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a connection lingers to let the peer read its last answer before it is closed.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Seconds between the order to stop and the end. Flag: `--grace-period`.

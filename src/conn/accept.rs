@@ -54,6 +54,15 @@ impl ConnectionCount {
     }
 }
 
+/// What is spoken on a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// HTTP as it is.
+    Plain,
+    /// HTTP over TLS.
+    Tls,
+}
+
 /// One listener of this worker.
 pub(super) struct Listener {
     id: ListenerId,
@@ -78,7 +87,12 @@ enum Accepting {
 
 impl<E: Engine> Connections<E> {
     /// Starts accepting on a listening socket.
-    pub fn listen(&mut self, listener: std::os::fd::OwnedFd, count: ConnectionCount) {
+    pub fn listen(
+        &mut self,
+        listener: std::os::fd::OwnedFd,
+        _kind: ListenerKind,
+        count: ConnectionCount,
+    ) {
         let id = self.engine.add_listener(listener);
         assert!(
             id.0 as usize == self.listeners.len(),

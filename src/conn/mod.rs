@@ -13,7 +13,7 @@ mod receive;
 mod request;
 mod services;
 
-pub use accept::ConnectionCount;
+pub use accept::{ConnectionCount, ListenerKind};
 pub use services::{ConnectionSettings, Event, Services};
 
 use crate::base::{Id, Table, Wheel};

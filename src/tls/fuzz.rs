@@ -28,7 +28,7 @@ fn stage() -> &'static Stage {
         let clients =
             [&TLS13, &TLS12].map(|version| Arc::new(client_config(&made.certificate, version)));
         Stage {
-            server: TlsServer::new(settings, made.credentials, NOW).expect("they fit"),
+            server: TlsServer::new(settings, made.credentials(), NOW).expect("they fit"),
             clients,
         }
     })

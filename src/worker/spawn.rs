@@ -7,11 +7,12 @@ use std::thread::JoinHandle;
 
 use crate::cache::Store;
 use crate::config::Config;
-use crate::conn::{ConnectionCount, ConnectionSettings, Services};
+use crate::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::{self, UringEngine};
 use crate::engine::{Engine, EngineKind};
 use crate::handler::files::{Files, Site};
+use crate::tls::TlsServer;
 
 use super::{Mailbox, Worker};
 
@@ -22,13 +23,34 @@ pub struct WorkerSetup {
     /// The processor that it stays on.
     pub cpu: Option<usize>,
     /// Its own listening sockets.
-    pub listeners: Vec<OwnedFd>,
+    pub listeners: Vec<WorkerListener>,
     /// The engine to run on.
     pub engine: EngineKind,
     pub config: Arc<Config>,
     pub site: Arc<Site>,
     pub store: Arc<Store>,
     pub count: ConnectionCount,
+    /// Certificates and tickets, where a listener speaks TLS.
+    pub tls: Option<TlsServer>,
+    /// Where plain requests are sent on to, over TLS.
+    pub https_port: Option<u16>,
+}
+
+/// A listening socket, and what is spoken there.
+#[derive(Debug)]
+pub struct WorkerListener {
+    pub socket: OwnedFd,
+    pub kind: ListenerKind,
+}
+
+impl WorkerListener {
+    /// Another descriptor for the same socket.
+    pub fn try_clone(&self) -> io::Result<WorkerListener> {
+        Ok(WorkerListener {
+            socket: self.socket.try_clone()?,
+            kind: self.kind,
+        })
+    }
 }
 
 /// A running worker.
@@ -131,7 +153,7 @@ fn serve<E: Engine>(
     for listener in setup.listeners {
         worker
             .connections_mut()
-            .listen(listener, setup.count.clone());
+            .listen(listener.socket, listener.kind, setup.count.clone());
     }
     // Nobody listens only when the process is ending.
     let _ = ready.send(Ok((worker.mailbox(), name)));

@@ -29,7 +29,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
             "base", "cache", "config", "conn", "engine", "handler", "tls",
         ],
     ),
-    ("config", &["base", "engine"]),
+    ("config", &["base", "engine", "tls"]),
     ("log", &["base"]),
     (
         "cold",

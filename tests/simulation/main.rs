@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use downpour::cache::{Store, StoreSettings};
-use downpour::conn::{ConnectionCount, ConnectionSettings, Services};
+use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use downpour::engine::sim::{Client, Coverage, Fault, Random, Sim, SimEngine, SimSettings};
 use downpour::engine::{Engine, ListenerId};
 use downpour::handler::files::{Files, Site as ServedSite, SiteSettings};
@@ -157,7 +157,7 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
     worker
         .connections_mut()
-        .listen(listener.into(), count.clone());
+        .listen(listener.into(), ListenerKind::Plain, count.clone());
     let mailbox = worker.mailbox();
     let clients = plan_clients(&sim, &mut random);
     plan_changes(&sim, &mut random, &site);
