@@ -1,8 +1,8 @@
 //! The cold thread: what is neither a request nor an answer.
 //!
-//! Starting up (listeners, limits, certificates, the choice of an engine), signals, and the end. It runs an
-//! ordinary Tokio runtime on the main thread; it talks to workers through their mailboxes only and
-//! never sees a request.
+//! Starting up (listeners, limits, certificates, the choice of an engine), signals, and the end. It
+//! runs an ordinary Tokio runtime on the main thread; it talks to workers through their mailboxes
+//! only and never sees a request.
 
 pub mod certificates;
 pub mod descriptors;

@@ -1,6 +1,6 @@
 //! Certificates with their keys, read from files and held against each other and the time.
 //!
-//! What is loaded here is right: a chain whose first certificate belongs to its key and is in force.
+//! What is loaded is right: a chain whose first certificate is in force and belongs to its key.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
