@@ -84,7 +84,7 @@ fn heads(criterion: &mut Criterion) {
                     true => Persistence::Implied,
                     false => Persistence::Close,
                 };
-                write_template(&mut out, &head, &date, persistence);
+                write_template(&mut out, &head, b"", &date, persistence);
             }
             assert!(rest.is_empty());
             out.len()
@@ -99,7 +99,7 @@ fn writer(criterion: &mut Criterion) {
     criterion.bench_function("write_template", |bencher| {
         bencher.iter(|| {
             out.clear();
-            write_template(black_box(&mut out), &head, &date, Persistence::Implied);
+            write_template(black_box(&mut out), &head, b"", &date, Persistence::Implied);
             out.len()
         });
     });

@@ -137,10 +137,10 @@ fn run<E: Engine>(
         keepalive_timeout: minute,
         header_timeout: minute,
         send_timeout: minute,
-        head_bytes_max: 32 * 1024,
+        ..ConnectionSettings::default()
     };
     let files = Files::new(Arc::new(site), Arc::new(store));
-    let services = Services::new(files, settings, engine.waker(), engine.now());
+    let services = Services::new(files, settings, None, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     let connections = worker.connections_mut();
     connections.listen(

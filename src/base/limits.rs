@@ -26,6 +26,12 @@ pub const CHUNK_EXTENSION_BYTES_MAX: usize = 16 * 1024;
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of an unwanted request body that are read and thrown away to keep the connection.
 pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of the table that a client's HPACK encoder may fill, counted as RFC 7541 §4.1 does. No
+/// flag: it is what SETTINGS_HEADER_TABLE_SIZE is at first, and few clients could use more.
+pub const HPACK_TABLE_BYTES_MAX: usize = 4096;
+/// A field section that unfolds to so many times what a request may have is not decoded to its end
+/// (a bomb of HPACK, CVE-2016-6581): the connection ends. No flag: up to there the answer is 431.
+pub const HPACK_WORK_FACTOR: usize = 8;
 
 // Connections.
 
@@ -60,8 +66,16 @@ pub const FILE_BURST_BYTES: usize = 1024 * 1024;
 /// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half
 /// a millisecond), so that short answers are not held up by long ones.
 pub const FILE_TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What one read of a file takes in for an answer that is encrypted or cut into frames: it stays in
+/// the second-level cache until it is sent. No flag.
+pub const FILE_READ_AHEAD_BYTES: usize = 64 * 1024;
+/// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
+/// busy, little enough for a more urgent stream not to wait long.
+pub const FRAMED_SEND_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of TLS records that are made for one send. No flag: as above.
+pub const SEALED_SEND_BYTES_MAX: usize = 128 * 1024;
 
-// TLS and HTTP/2.
+// TLS.
 
 /// Plaintext of one record (RFC 8446 §5.1). No flag: it is the largest there is, and a record costs
 /// the same whatever it holds.
@@ -86,9 +100,43 @@ pub const PEM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How often certificates and keys are looked at for changes; a change that has held still for so
 /// long is taken.
 pub const CERTIFICATES_WATCH_PAUSE: Duration = Duration::from_secs(1);
-/// Streams of one HTTP/2 connection at a time (RFC 9113 §6.5.2 recommends 100 and more). Flag:
-/// `--http2-max-streams`.
-pub const HTTP2_STREAMS_DEFAULT: u32 = 128;
+
+// HTTP/2.
+
+/// Payload of the largest frame that we take (SETTINGS_MAX_FRAME_SIZE): the least that RFC 9113
+/// §6.5.2 allows. No flag: larger frames would only need larger buffers.
+pub const H2_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// Streams that a peer may have open at a time: RFC 9113 §6.5.2 asks for at least 100, and browsers
+/// make do with that. Flag: `--http2-max-streams`.
+pub const H2_STREAMS_DEFAULT: u32 = 128;
+/// Content that a peer may send on one stream before we have taken it. No flag: 256 KiB on a way of
+/// 50 ms is 5 MB/s, and memory is bounded by the connection's window.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Content that a peer may send on all streams of a connection before we have taken it.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// A peer's dynamic table (SETTINGS_HEADER_TABLE_SIZE): what it has before it hears from us.
+pub const H2_HEADER_TABLE_BYTES: usize = 4096;
+/// CONTINUATION frames of one field block (CVE-2024-27316). No flag: a list of `--max-head-bytes`
+/// needs two.
+pub const H2_CONTINUATIONS_MAX: u32 = 8;
+/// Streams that we have reset and whose frames may still be on their way: as many as can be open.
+pub const H2_RESETS_REMEMBERED: usize = 128;
+/// Gaps in a peer's stream ids that are told from streams that were used. Clients leave none.
+pub const H2_GAPS_REMEMBERED: usize = 16;
+/// RST_STREAM frames that a peer may send at once, and each second after (CVE-2023-44487): a page
+/// that is left cancels what it has open.
+pub const H2_RESETS_BURST: u32 = 500;
+pub const H2_RESETS_PER_SECOND: u32 = 50;
+/// Streams that a peer may make us reset or refuse at once, and each second after (CVE-2025-8671).
+pub const H2_FAULTS_BURST: u32 = 200;
+pub const H2_FAULTS_PER_SECOND: u32 = 20;
+/// Frames that bring nothing by themselves (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA…) at
+/// once, and each second after (CVE-2019-9512, -9515, -9518).
+pub const H2_CONTROL_BURST: u32 = 1000;
+pub const H2_CONTROL_PER_SECOND: u32 = 100;
+/// Such frames that one request, or one DATA frame that we send, pays for: clients open windows and
+/// measure the way as they receive.
+pub const H2_CONTROL_PER_USE: u32 = 4;
 
 // Time.
 
@@ -150,6 +198,8 @@ pub const LOG_LINES_WAITING_MAX: usize = 1024;
 pub const LOG_LINE_BYTES_MAX: usize = 4096;
 
 // Relations that the code relies on.
+const _: () = assert!(H2_STREAM_WINDOW_BYTES <= H2_CONNECTION_WINDOW_BYTES);
+const _: () = assert!(H2_RESETS_REMEMBERED >= H2_STREAMS_DEFAULT as usize);
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);
 const _: () = assert!(COPY_BODY_BYTES_MAX < OUTPUT_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);

@@ -593,7 +593,7 @@ mod tests {
             limits::HANDSHAKE_TIMEOUT_DEFAULT
         );
         assert_eq!(args.tls.max_handshakes, limits::HANDSHAKES_DEFAULT);
-        assert_eq!(args.tls.http2_max_streams, limits::HTTP2_STREAMS_DEFAULT);
+        assert_eq!(args.tls.http2_max_streams, limits::H2_STREAMS_DEFAULT);
         let engine = crate::engine::EngineSettings::default();
         assert_eq!(args.ring_entries, engine.ring_entries);
         assert_eq!(args.recv_buffers, engine.recv_buffers);

@@ -131,7 +131,7 @@ pub struct TlsArgs {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub http2: bool,
 
-    /// Requests of one HTTP/2 connection at a time, 1 to 10000
+    /// Requests of one HTTP/2 connection at a time, 1 to 1000
     #[arg(
         long,
         value_name = "COUNT",
@@ -176,7 +176,7 @@ fn max_handshakes(text: &str) -> Result<u32, String> {
 }
 
 fn streams(text: &str) -> Result<u32, String> {
-    within(count(text)?, 1, 10_000, "it lies between 1 and 10000").map(|count| count as u32)
+    within(count(text)?, 1, 1000, "it lies between 1 and 1000").map(|count| count as u32)
 }
 
 fn https_redirect(text: &str) -> Result<HttpsRedirect, String> {

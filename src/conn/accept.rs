@@ -14,6 +14,7 @@ use crate::proto::h1::Persistence;
 use super::Connections;
 use super::connection::{Connection, Reading, WaitsFor};
 use super::request::write_answer;
+use super::secure::Secure;
 
 /// Waiting connections that are told to go when the process is out of descriptors, at one time.
 const SHED_MAX: usize = 64;
@@ -66,6 +67,7 @@ pub enum ListenerKind {
 /// One listener of this worker.
 pub(super) struct Listener {
     id: ListenerId,
+    kind: ListenerKind,
     count: ConnectionCount,
     state: Accepting,
     /// Until then the operator has been told that accepting fails.
@@ -90,7 +92,7 @@ impl<E: Engine> Connections<E> {
     pub fn listen(
         &mut self,
         listener: std::os::fd::OwnedFd,
-        _kind: ListenerKind,
+        kind: ListenerKind,
         count: ConnectionCount,
     ) {
         let id = self.engine.add_listener(listener);
@@ -101,6 +103,7 @@ impl<E: Engine> Connections<E> {
         self.engine.accept(id);
         self.listeners.push(Listener {
             id,
+            kind,
             count,
             state: Accepting::Armed,
             quiet_until: Millis::default(),
@@ -115,12 +118,25 @@ impl<E: Engine> Connections<E> {
             state.state = Accepting::Stopping;
             self.engine.stop_accepting(listener);
         }
-        self.table.insert(socket.0, Connection::new(listener));
-        self.set_wait(socket, WaitsFor::FirstRequest);
-        if self.draining {
+        let kind = state.kind;
+        let mut connection = Connection::new(listener);
+        if kind == ListenerKind::Tls {
+            connection.is_secure = true;
+            connection.secure = Some(Secure::new());
+        }
+        self.table.insert(socket.0, connection);
+        let waits = match kind {
+            ListenerKind::Plain => WaitsFor::FirstRequest,
+            ListenerKind::Tls => WaitsFor::Handshake,
+        };
+        self.set_wait(socket, waits);
+        // Nothing can be said before the handshake, and a surplus one would be dear.
+        if self.draining || surplus && kind == ListenerKind::Tls {
             self.terminate(socket);
         } else if surplus {
             self.refuse(socket);
+        } else if kind == ListenerKind::Tls {
+            self.begin_handshake(socket);
         } else {
             self.receive(socket);
         }

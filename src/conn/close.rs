@@ -20,6 +20,13 @@ impl<E: Engine> Connections<E> {
         if connection.life != Life::Open {
             return;
         }
+        if let Some(secure) = &mut connection.secure
+            && secure.say_goodbye()
+        {
+            connection.close_after_output = true;
+            self.mark_dirty(socket); // Comes here again once it is out.
+            return;
+        }
         if !connection.linger || connection.peer_done {
             self.terminate(socket);
             return;
@@ -41,10 +48,7 @@ impl<E: Engine> Connections<E> {
             return;
         }
         connection.life = Life::Terminating;
-        if let Reading::Waiting(waiting) = std::mem::replace(&mut connection.reading, Reading::Done)
-        {
-            self.services.executor.cancel(waiting.task);
-        }
+        self.services.abandon_reading(connection);
         if let Sending::ColdSlice(task) = connection.sending {
             self.services.executor.cancel(task);
             connection.sending = Sending::Idle;
@@ -80,7 +84,10 @@ impl<E: Engine> Connections<E> {
     }
 
     fn close(&mut self, socket: SocketId) {
-        let connection = self.table.remove(socket.0).expect("joined a moment ago");
+        let mut connection = self.table.remove(socket.0).expect("joined a moment ago");
+        if let Some(secure) = &mut connection.secure {
+            self.on_handshake_ended(secure);
+        }
         self.wheel.cancel(socket.0);
         self.engine.close(socket);
         self.on_connection_closed(connection.listener);
@@ -92,6 +99,7 @@ impl<E: Engine> Connections<E> {
         self.services.draining = true;
         self.stop_listening();
         for id in self.table.ids().collect::<Vec<_>>() {
+            self.drain_streams(SocketId(id));
             self.finish_if_idle(SocketId(id));
         }
     }
@@ -101,7 +109,12 @@ impl<E: Engine> Connections<E> {
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
-        if connection.is_idle() && connection.life == Life::Open {
+        // HTTP/2 says goodbye in two steps (`drain_streams`); its last GOAWAY makes it drained.
+        let may_go = match &connection.reading {
+            Reading::Streams(streams) => streams.is_drained(),
+            _ => true,
+        };
+        if may_go && connection.is_idle() && connection.life == Life::Open {
             // A request may be under way to us: FIN tells its sender that it was not read.
             connection.linger = true;
             self.finish(socket);

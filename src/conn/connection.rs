@@ -7,6 +7,9 @@ use crate::task::TaskId;
 
 use std::collections::VecDeque;
 
+use super::secure::Secure;
+use super::streams::Streams;
+
 /// Where a connection stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
@@ -27,6 +30,8 @@ pub(super) enum Reading {
     Body(BodyReader),
     /// Nothing: a slow-lane task makes the answer to the request before.
     Waiting(Waiting),
+    /// Frames of HTTP/2.
+    Streams(Box<Streams>),
     /// Nothing will be read as a request any more.
     Done,
 }
@@ -56,6 +61,8 @@ pub(super) enum Sending {
 /// Which deadline is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitsFor {
+    /// For the end of the TLS handshake.
+    Handshake,
     /// For the first byte on a new connection.
     FirstRequest,
     /// For the first byte of the next request.
@@ -64,6 +71,8 @@ pub(super) enum WaitsFor {
     Rest,
     /// For the peer to take what we send.
     Room,
+    /// For the peer to open a window of HTTP/2 that it keeps shut.
+    Window,
     /// For the peer to read its last answer.
     Goodbye,
     /// For ourselves: a slow-lane task.
@@ -92,6 +101,12 @@ pub(super) struct Connection {
     pub(super) listener: ListenerId,
     pub(super) life: Life,
     pub(super) reading: Reading,
+    /// The TLS layer; away while it reads, and for good where plain HTTP came instead.
+    pub(super) secure: Option<Box<Secure>>,
+    /// What is answered goes out over TLS.
+    pub(super) is_secure: bool,
+    /// Nothing was asked yet: the client may still begin with the preface of HTTP/2.
+    pub(super) is_fresh: bool,
     pub(super) sending: Sending,
     pub(super) waits: WaitsFor,
     /// The engine's receive is armed.
@@ -111,7 +126,8 @@ pub(super) struct Connection {
     pub(super) deadline: Millis,
     /// When the wheel will look at this connection; at the latest at `deadline`.
     pub(super) scheduled: Millis,
-    /// What the engine said of the peer's reading when the deadline was set.
+    /// What the engine (for a shut window: the streams) said of the peer's reading when the
+    /// deadline was set.
     pub(super) send_progress: u64,
     /// Bytes of unwanted bodies, or thrown away while lingering.
     pub(super) drained_bytes: u64,
@@ -123,6 +139,9 @@ impl Connection {
             listener,
             life: Life::Open,
             reading: Reading::Head,
+            secure: None,
+            is_secure: false,
+            is_fresh: true,
             sending: Sending::Idle,
             waits: WaitsFor::FirstRequest,
             receiving: false,
@@ -141,10 +160,31 @@ impl Connection {
 
     /// True when nothing is asked and nothing is owed.
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self.reading, Reading::Head)
-            && self.input.is_empty()
-            && self.sending == Sending::Idle
-            && self.output.is_empty()
+        let is_quiet = match &self.reading {
+            Reading::Head => true,
+            Reading::Streams(streams) => streams.are_idle(),
+            Reading::Body(_) | Reading::Waiting(_) | Reading::Done => false,
+        };
+        is_quiet && self.input.is_empty() && self.sending == Sending::Idle && !self.has_output()
+    }
+
+    /// True when something could be sent now.
+    pub(super) fn has_output(&self) -> bool {
+        !self.output.is_empty()
+            || self
+                .secure
+                .as_ref()
+                .is_some_and(|secure| secure.has_output())
+            || matches!(&self.reading, Reading::Streams(streams) if streams.wants_to_send())
+    }
+
+    /// True while a task makes an answer.
+    pub(super) fn is_answering(&self) -> bool {
+        match &self.reading {
+            Reading::Waiting(_) => true,
+            Reading::Streams(streams) => streams.is_answering(),
+            Reading::Head | Reading::Body(_) | Reading::Done => false,
+        }
     }
 }
 

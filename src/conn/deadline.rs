@@ -6,6 +6,7 @@ use crate::base::Millis;
 use crate::engine::{Engine, SocketId};
 use crate::http::{Fault, Status};
 use crate::proto::h1;
+use crate::proto::h2::ErrorCode;
 
 use super::Connections;
 use super::connection::{Connection, Reading, Sending, WaitsFor};
@@ -17,10 +18,11 @@ impl<E: Engine> Connections<E> {
     pub(super) fn set_wait(&mut self, socket: SocketId, waits: WaitsFor) {
         let settings = &self.services.settings;
         let timeout = match waits {
+            WaitsFor::Handshake => settings.handshake_timeout,
             WaitsFor::FirstRequest | WaitsFor::Rest => settings.header_timeout,
             WaitsFor::Request => settings.keepalive_timeout,
             // Looked at twice: what the peer took is known only by asking.
-            WaitsFor::Room => settings.send_timeout / 2,
+            WaitsFor::Room | WaitsFor::Window => settings.send_timeout / 2,
             WaitsFor::Goodbye => LINGER_TIMEOUT,
             WaitsFor::Answer => Duration::MAX,
         };
@@ -45,7 +47,11 @@ impl<E: Engine> Connections<E> {
         let waits = connection.expected_wait();
         let goes_on = matches!(
             (connection.waits, waits),
-            (WaitsFor::Rest, WaitsFor::Rest) | (WaitsFor::FirstRequest, WaitsFor::Request)
+            (WaitsFor::Handshake, WaitsFor::Handshake)
+                | (WaitsFor::Rest, WaitsFor::Rest)
+                | (WaitsFor::Window, WaitsFor::Window)
+                | (WaitsFor::Goodbye, WaitsFor::Goodbye)
+                | (WaitsFor::FirstRequest, WaitsFor::Request)
         );
         if !goes_on {
             self.set_wait(socket, waits);
@@ -95,11 +101,25 @@ impl<E: Engine> Connections<E> {
                 self.mark_dirty(socket);
             }
             WaitsFor::Room => self.check_progress(socket),
+            WaitsFor::Window => self.check_window(socket),
+            WaitsFor::Request | WaitsFor::FirstRequest
+                if connection.secure.is_some()
+                    || matches!(connection.reading, Reading::Streams(_)) =>
+            {
+                self.say_goodbye(socket);
+            }
+            WaitsFor::Rest | WaitsFor::Goodbye
+                if matches!(connection.reading, Reading::Streams(_)) =>
+            {
+                self.end_streams(socket, ErrorCode::NO_ERROR);
+            }
             // The wheel never fires for it; a task has bounds of its own.
             WaitsFor::Answer => {}
-            WaitsFor::FirstRequest | WaitsFor::Request | WaitsFor::Rest | WaitsFor::Goodbye => {
-                self.terminate(socket);
-            }
+            WaitsFor::Handshake
+            | WaitsFor::FirstRequest
+            | WaitsFor::Request
+            | WaitsFor::Rest
+            | WaitsFor::Goodbye => self.terminate(socket),
         }
     }
 
@@ -118,12 +138,55 @@ impl<E: Engine> Connections<E> {
     }
 }
 
+impl<E: Engine> Connections<E> {
+    /// The same for a window of HTTP/2 that the peer keeps shut.
+    fn check_window(&mut self, socket: SocketId) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        let Reading::Streams(streams) = &connection.reading else {
+            return;
+        };
+        let progress = streams.content_bytes();
+        if progress == connection.send_progress {
+            self.end_streams(socket, ErrorCode::ENHANCE_YOUR_CALM);
+        } else {
+            connection.send_progress = progress;
+            self.set_wait(socket, WaitsFor::Window);
+        }
+    }
+
+    /// An idle connection ends in order: the peer hears that nothing was lost.
+    fn say_goodbye(&mut self, socket: SocketId) {
+        self.end_streams(socket, ErrorCode::NO_ERROR);
+        if let Some(connection) = self.table.get_mut(socket.0) {
+            connection.linger = true;
+            connection.close_after_output = true;
+            self.mark_dirty(socket);
+        }
+    }
+}
+
 impl Connection {
     fn expected_wait(&self) -> WaitsFor {
+        if self
+            .secure
+            .as_ref()
+            .is_some_and(|secure| secure.is_handshaking())
+        {
+            return WaitsFor::Handshake;
+        }
         match (&self.reading, self.sending) {
             (_, Sending::Batch | Sending::Room) => WaitsFor::Room,
             (_, Sending::ColdSlice(_)) | (Reading::Waiting(_), _) => WaitsFor::Answer,
             (Reading::Head, _) if self.input.is_empty() => WaitsFor::Request,
+            (Reading::Streams(streams), _) if streams.is_answering() => WaitsFor::Answer,
+            (Reading::Streams(streams), _) if streams.wait_for_window() => WaitsFor::Window,
+            (Reading::Streams(streams), _) if streams.wait_for_goodbye() => WaitsFor::Goodbye,
+            (Reading::Streams(streams), _) if streams.are_idle() && self.input.is_empty() => {
+                WaitsFor::Request
+            }
+            (Reading::Streams(_), _) => WaitsFor::Rest,
             (Reading::Head | Reading::Body(_), _) => WaitsFor::Rest,
             (Reading::Done, _) => WaitsFor::Goodbye,
         }

@@ -5,16 +5,21 @@
 //! none of them knows a socket.
 
 mod accept;
+mod answer;
 mod close;
 mod connection;
 mod deadline;
 mod output;
 mod receive;
 mod request;
+mod secure;
 mod services;
+mod streams;
 
 pub use accept::{ConnectionCount, ListenerKind};
 pub use services::{ConnectionSettings, Event, Services};
+
+use std::collections::VecDeque;
 
 use crate::base::{Id, Table, Wheel};
 use crate::engine::{Completion, Engine, SocketId};
@@ -35,6 +40,9 @@ pub struct Connections<E: Engine> {
     starved: Vec<SocketId>,
     /// Memory of [`Connections::check_deadlines`], kept.
     due: Vec<Id>,
+    /// TLS handshakes under way, and connections that wait to begin theirs.
+    handshakes: usize,
+    waiting_handshakes: VecDeque<SocketId>,
     /// No new connections, and no further request on those that are there.
     draining: bool,
     ticking: bool,
@@ -52,6 +60,8 @@ impl<E: Engine> Connections<E> {
             dirty: Vec::new(),
             starved: Vec::new(),
             due: Vec::new(),
+            handshakes: 0,
+            waiting_handshakes: VecDeque::new(),
             draining: false,
             ticking: false,
         }

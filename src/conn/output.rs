@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::base::limits::{FILE_TURN_BYTES_MAX, OUTPUT_BYTES_MAX, SENDS_PER_FLUSH};
 use crate::engine::{Engine, Errno, FileRange, FileSent, SendBatch, SocketId};
+use crate::proto::h2::StreamId;
 
 use super::Connections;
 use super::connection::{Item, Life, Output, Reading, Sending, WaitsFor};
@@ -35,7 +36,7 @@ impl Output {
         self.queued_bytes >= OUTPUT_BYTES_MAX || self.queue.len() >= ITEMS_MAX
     }
 
-    fn pop(&mut self) -> Option<Item> {
+    pub(super) fn pop(&mut self) -> Option<Item> {
         let item = self
             .queue
             .pop_front()
@@ -46,7 +47,7 @@ impl Output {
         item
     }
 
-    fn push_front(&mut self, item: Item) {
+    pub(super) fn push_front(&mut self, item: Item) {
         if let Item::Batch(batch) = &item {
             self.queued_bytes += batch.len();
         }
@@ -105,6 +106,16 @@ impl<E: Engine> Connections<E> {
         if connection.sending != Sending::Idle || connection.life != Life::Open {
             return 0;
         }
+        let from_streams = match connection.reading {
+            Reading::Streams(_) => self.fill_from_streams(socket),
+            _ => 0,
+        };
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return 0;
+        };
+        if connection.secure.is_some() {
+            return from_streams + self.seal_output(socket);
+        }
         match connection.output.pop() {
             None => self.on_output_drained(socket),
             Some(Item::Batch(batch)) => {
@@ -115,16 +126,19 @@ impl<E: Engine> Connections<E> {
             }
             Some(Item::File(range)) => return self.send_burst(socket, range),
         }
-        0
+        from_streams
     }
 
-    fn send_batch(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool) {
+    pub(super) fn send_batch(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool) {
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
         connection.sending = Sending::Batch;
+        let is_handshaking = connection.waits == WaitsFor::Handshake;
         self.engine.send(socket, batch, more);
-        self.set_wait(socket, WaitsFor::Room);
+        if !is_handshaking {
+            self.set_wait(socket, WaitsFor::Room);
+        }
     }
 
     /// A file and the head before it leave in one turn where the socket has room for both.
@@ -184,7 +198,7 @@ impl<E: Engine> Connections<E> {
                     ..range.clone()
                 };
                 connection.output.push_front(Item::File(range));
-                self.read_cold_slice(socket, slice);
+                self.read_cold_slice(socket, None, slice);
             }
             // The length was promised: only ending the connection tells that it is not kept.
             FileSent::Truncated | FileSent::Failed(_) => self.terminate(socket),
@@ -214,7 +228,12 @@ impl<E: Engine> Connections<E> {
     }
 
     /// Lets a slice that is not in memory be read off the worker; it is then sent as bytes.
-    fn read_cold_slice(&mut self, socket: SocketId, slice: FileRange) {
+    pub(super) fn read_cold_slice(
+        &mut self,
+        socket: SocketId,
+        stream: Option<StreamId>,
+        slice: FileRange,
+    ) {
         let io = self.services.io.clone();
         let outbox = Outbox::clone(&self.services.outbox);
         let task = self.services.executor.spawn(async move {
@@ -222,10 +241,15 @@ impl<E: Engine> Connections<E> {
             let (slice, result) = io.read(&slice.file, slice.offset, buf).await;
             outbox.borrow_mut().push(Event::Slice {
                 socket,
+                stream,
                 slice,
                 result,
             });
         });
+        if let Some(stream) = stream {
+            self.note_stream_task(socket, stream, task);
+            return;
+        }
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
@@ -287,15 +311,15 @@ impl<E: Engine> Connections<E> {
             self.join(socket);
         } else if result.is_err() {
             self.terminate(socket); // Nobody is left to read the rest.
-        } else if connection.output.is_empty() {
-            self.on_output_drained(socket);
-        } else {
+        } else if connection.has_output() {
             self.mark_dirty(socket);
+        } else {
+            self.on_output_drained(socket);
         }
     }
 
     /// All that was answered is with the kernel.
-    fn on_output_drained(&mut self, socket: SocketId) {
+    pub(super) fn on_output_drained(&mut self, socket: SocketId) {
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
@@ -303,17 +327,18 @@ impl<E: Engine> Connections<E> {
             self.finish(socket);
             return;
         }
-        if !connection.input.is_empty() && matches!(connection.reading, Reading::Head) {
+        let reads_on = matches!(connection.reading, Reading::Head | Reading::Streams(_));
+        if !connection.input.is_empty() && reads_on {
             // Requests that waited for room in the output.
             self.resume_input(socket);
         }
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
-        if !connection.output.is_empty() {
+        if connection.has_output() {
             return; // `resume_input` has marked it.
         }
-        if connection.peer_done && !matches!(connection.reading, Reading::Waiting(_)) {
+        if connection.peer_done && !connection.is_answering() {
             self.terminate(socket);
             return;
         }

@@ -18,19 +18,13 @@ impl<E: Engine> Connections<E> {
             self.engine.recycle(received);
             return;
         };
+        if connection.secure.is_some() && connection.life == Life::Open {
+            self.on_ciphertext(socket, received);
+            return;
+        }
         let bytes = self.engine.bytes(&received);
         match connection.life {
-            Life::Open if connection.input.is_empty() => {
-                let used = consume(socket, connection, &mut self.services, bytes);
-                connection.input.extend_from_slice(&bytes[used..]);
-            }
-            Life::Open => {
-                let seen = connection.input.len();
-                connection.input.extend_from_slice(bytes);
-                if connection.is_worth_parsing(seen, &self.services) {
-                    consume_input(socket, connection, &mut self.services);
-                }
-            }
+            Life::Open => take_plain(socket, connection, &mut self.services, bytes),
             Life::Lingering => connection.drained_bytes += bytes.len() as u64,
             Life::Terminating => {}
         }
@@ -47,7 +41,7 @@ impl<E: Engine> Connections<E> {
         self.after_input(socket);
     }
 
-    fn after_input(&mut self, socket: SocketId) {
+    pub(super) fn after_input(&mut self, socket: SocketId) {
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
@@ -64,7 +58,7 @@ impl<E: Engine> Connections<E> {
         if connection.receiving && connection.is_glutted(&self.services) {
             self.engine.stop_receiving(socket);
         }
-        if !connection.output.is_empty() || connection.close_after_output {
+        if connection.has_output() || connection.close_after_output {
             self.mark_dirty(socket);
         } else if connection.sending == Sending::Idle {
             self.on_done(socket);
@@ -88,15 +82,15 @@ impl<E: Engine> Connections<E> {
     }
 
     /// The peer will send no more. What it asked for is still answered.
-    fn on_peer_done(&mut self, socket: SocketId) {
+    pub(super) fn on_peer_done(&mut self, socket: SocketId) {
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
         connection.peer_done = true;
-        let answering = matches!(connection.reading, Reading::Waiting(_))
+        let answering = connection.is_answering()
             || connection.sending != Sending::Idle
             || connection.dirty
-            || !connection.output.is_empty();
+            || connection.has_output();
         if connection.life == Life::Lingering || !answering {
             self.terminate(socket);
         }
@@ -155,9 +149,28 @@ impl Connection {
                 may_be_complete(&self.input, seen)
                     || self.input.len() >= services.limits.head_bytes_max
             }
-            Reading::Body(_) | Reading::Done => true,
+            Reading::Body(_) | Reading::Streams(_) | Reading::Done => true,
             Reading::Waiting(_) => false,
         }
+    }
+}
+
+/// Acts on bytes of the protocol, where they lie when nothing was kept before them.
+pub(super) fn take_plain(
+    socket: SocketId,
+    connection: &mut Connection,
+    services: &mut Services,
+    bytes: &[u8],
+) {
+    if connection.input.is_empty() {
+        let used = consume(socket, connection, services, bytes);
+        connection.input.extend_from_slice(&bytes[used..]);
+        return;
+    }
+    let seen = connection.input.len();
+    connection.input.extend_from_slice(bytes);
+    if connection.is_worth_parsing(seen, services) {
+        consume_input(socket, connection, services);
     }
 }
 

@@ -1,20 +1,23 @@
-//! One request after the other: parsed, answered, its body thrown away.
+//! HTTP/1: one request after the other, parsed, answered, its body thrown away.
 
 use crate::base::limits::{COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX};
 use crate::cache::Refresh;
 use crate::engine::{Engine, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
-use crate::handler::files::{Loaded, Served};
+use crate::handler::files::Loaded;
 use crate::http::{Fault, Method, OwnedRequestHead, RequestHead, Status, Version};
 use crate::proto::h1::{
     self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
 };
-use crate::route::{Route, route};
+use crate::proto::h2::{self, StreamId};
+use crate::task::TaskId;
 
 use super::Connections;
+use super::answer::{Reply, reply};
 use super::connection::{Connection, Reading, Waiting};
 use super::services::{Event, Outbox, Services};
+use super::streams::{begin_streams, consume_frames};
 
 /// Answers what can be answered of `bytes`; returns how many of them are done with.
 pub(super) fn consume(
@@ -33,9 +36,16 @@ pub(super) fn consume(
                 match parse_head(rest, &mut storage, &services.limits) {
                     ParsedHead::Complete(head) => {
                         used += head.len;
+                        connection.is_fresh = false;
                         on_request(socket, connection, services, &head);
                     }
                     ParsedHead::Partial => break,
+                    ParsedHead::Invalid(_) if may_begin_http2(connection, services, rest) => {
+                        if rest.len() < h2::PREFACE.len() {
+                            break;
+                        }
+                        begin_streams(connection, services);
+                    }
                     ParsedHead::Invalid(fault) => {
                         on_fault(connection, services, fault, h1::asks_for_head(rest));
                     }
@@ -57,6 +67,11 @@ pub(super) fn consume(
                 Err(_) => stop_reading(connection),
             },
             Reading::Waiting(_) => break,
+            Reading::Streams(_) => {
+                let consumed = consume_frames(socket, connection, services, rest);
+                used += consumed;
+                break;
+            }
             // Sent behind the last request that we answer: closing at once would reset the answer.
             Reading::Done => {
                 connection.linger = true;
@@ -65,6 +80,13 @@ pub(super) fn consume(
         }
     }
     used
+}
+
+/// Whether the client begins with HTTP/2 right away (RFC 9113 §3.3), as far as its bytes go.
+#[cold]
+fn may_begin_http2(connection: &Connection, services: &Services, bytes: &[u8]) -> bool {
+    let len = bytes.len().min(h2::PREFACE.len());
+    connection.is_fresh && services.settings.h2.is_some() && bytes[..len] == h2::PREFACE[..len]
 }
 
 /// Nothing more will be understood on this connection: it ends once its answers are out.
@@ -95,58 +117,52 @@ fn on_request(
     let request = &head.request;
     let body = BodyReader::new(head.framing);
     let persistence = persistence_of(head, services.draining);
-    let head_only = request.method == Method::Head;
-    match route(request) {
-        Route::Files => match services.files.serve(request, services.now) {
-            Served::Hit {
-                head: template,
-                body: content,
-                refresh,
-            } => {
-                let spare = &mut services.spare_batches;
-                let output = &mut connection.output;
-                let batch = output.filling_or(|| spare.pop().unwrap_or_default());
-                let before = batch.len();
-                h1::write_template(batch.own_mut(), template, &services.date, persistence);
-                if content.len() <= COPY_BODY_BYTES_MAX {
-                    batch.push(content);
-                } else {
-                    batch.push_shared(content.clone());
-                }
-                let written = batch.len() - before;
-                output.queued_bytes += written;
-                if let Some(refresh) = refresh {
-                    spawn_refresh(services, refresh, request.path);
-                }
+    let is_secure = connection.is_secure;
+    let https_port = services.settings.https_port.filter(|_| !is_secure);
+    match reply(&mut services.files, services.now, request, https_port) {
+        Reply::Hit {
+            head: template,
+            body: content,
+            refresh,
+        } => {
+            let spare = &mut services.spare_batches;
+            let output = &mut connection.output;
+            let batch = output.filling_or(|| spare.pop().unwrap_or_default());
+            let before = batch.len();
+            let fields = services.tls_fields.h1(is_secure);
+            h1::write_template(
+                batch.own_mut(),
+                template,
+                fields,
+                &services.date,
+                persistence,
+            );
+            if content.len() <= COPY_BODY_BYTES_MAX {
+                batch.push(content);
+            } else {
+                batch.push_shared(content.clone());
             }
-            Served::Answer { answer, refresh } => {
-                write_answer(connection, services, answer, persistence);
-                if let Some(refresh) = refresh {
-                    spawn_refresh(services, refresh, request.path);
-                }
+            let written = batch.len() - before;
+            output.queued_bytes += written;
+            if let Some(refresh) = refresh {
+                spawn_refresh(services, refresh, request.path);
             }
-            Served::Slow => {
-                let waiting = spawn_load(socket, services, request, persistence, body);
-                connection.reading = Reading::Waiting(waiting);
-                return;
+        }
+        Reply::Answer { answer, refresh } => {
+            write_answer(connection, services, answer, persistence);
+            if let Some(refresh) = refresh {
+                spawn_refresh(services, refresh, request.path);
             }
-        },
-        Route::Options => {
-            let answer = errors::options_answer();
-            write_answer(connection, services, answer, persistence);
         }
-        Route::MethodNotAllowed => {
-            let answer = errors::method_not_allowed_answer(head_only);
-            write_answer(connection, services, answer, persistence);
-        }
-        Route::NotImplemented => {
-            let reason = "The request method is not known to this server.";
-            let answer = errors::error_answer(Status::NOT_IMPLEMENTED, reason, head_only);
-            write_answer(connection, services, answer, persistence);
-        }
-        Route::BadRequest(reason) => {
-            let answer = errors::error_answer(Status::BAD_REQUEST, reason, head_only);
-            write_answer(connection, services, answer, persistence);
+        Reply::Slow => {
+            let task = spawn_load(socket, None, services, request);
+            connection.reading = Reading::Waiting(Waiting {
+                task,
+                persistence,
+                head_only: request.method == Method::Head,
+                body,
+            });
+            return;
         }
     }
     after_answer(connection, persistence, body);
@@ -192,12 +208,19 @@ pub(super) fn write_answer(
         .output
         .filling_or(|| spare.pop().unwrap_or_default());
     let before = batch.len();
+    let fields = services.tls_fields.h1(connection.is_secure);
     match &answer.head {
         AnswerHead::Template(template) => {
-            h1::write_template(batch.own_mut(), template, &services.date, persistence);
+            h1::write_template(
+                batch.own_mut(),
+                template,
+                fields,
+                &services.date,
+                persistence,
+            );
         }
         AnswerHead::Fresh(head) => {
-            h1::write_head(batch.own_mut(), head, &services.date, persistence);
+            h1::write_head(batch.own_mut(), head, fields, &services.date, persistence);
         }
     }
     match answer.body {
@@ -213,33 +236,28 @@ pub(super) fn write_answer(
     }
 }
 
-fn spawn_load(
+/// Lets the slow lane make the answer; `stream`: over HTTP/2.
+pub(super) fn spawn_load(
     socket: SocketId,
+    stream: Option<StreamId>,
     services: &mut Services,
     request: &RequestHead<'_>,
-    persistence: Persistence,
-    body: Option<BodyReader>,
-) -> Waiting {
+) -> TaskId {
     let head = OwnedRequestHead::new(request);
     let load = services.files.load(head, services.io.clone(), services.now);
     let mut answering = Answering {
         socket,
+        stream,
         outbox: Some(Outbox::clone(&services.outbox)),
     };
-    let task = services.executor.spawn(async move {
+    services.executor.spawn(async move {
         let loaded = load.await;
         answering.finish(loaded);
-    });
-    Waiting {
-        task,
-        persistence,
-        head_only: request.method == Method::Head,
-        body,
-    }
+    })
 }
 
 /// A cached file that was just served is compared with the disk.
-fn spawn_refresh(services: &mut Services, refresh: Refresh, path: &[u8]) {
+pub(super) fn spawn_refresh(services: &mut Services, refresh: Refresh, path: &[u8]) {
     let (io, now) = (services.io.clone(), services.now);
     let refresh = services.files.refresh(refresh, path, io, now);
     services.executor.spawn(refresh);
@@ -248,6 +266,7 @@ fn spawn_refresh(services: &mut Services, refresh: Refresh, path: &[u8]) {
 /// Answers one request, come what may: a task that ends without an answer leaves a 500.
 struct Answering {
     socket: SocketId,
+    stream: Option<StreamId>,
     outbox: Option<Outbox>,
 }
 
@@ -256,6 +275,7 @@ impl Answering {
         if let Some(outbox) = self.outbox.take() {
             outbox.borrow_mut().push(Event::Loaded {
                 socket: self.socket,
+                stream: self.stream,
                 loaded,
             });
         }
@@ -267,6 +287,7 @@ impl Drop for Answering {
         if let Some(outbox) = self.outbox.take() {
             outbox.borrow_mut().push(Event::Lost {
                 socket: self.socket,
+                stream: self.stream,
             });
         }
     }
@@ -276,22 +297,42 @@ impl<E: Engine> Connections<E> {
     /// Takes in what a slow-lane task has made.
     pub fn on_event(&mut self, event: Event) {
         match event {
-            Event::Loaded { socket, loaded } => {
+            Event::Loaded {
+                socket,
+                stream,
+                loaded,
+            } => {
                 if let Some(remember) = loaded.remember {
                     let now = self.services.now;
                     self.services.files.remember(remember, now);
                 }
-                self.finish_waiting(socket, |_| loaded.answer);
+                self.on_made(socket, stream, |_| loaded.answer);
             }
-            Event::Lost { socket } => self.finish_waiting(socket, |head_only| {
+            Event::Lost { socket, stream } => self.on_made(socket, stream, |head_only| {
                 let reason = "The server failed to make an answer.";
                 errors::error_answer(Status::INTERNAL_SERVER_ERROR, reason, head_only)
             }),
             Event::Slice {
                 socket,
+                stream,
                 slice,
                 result,
-            } => self.on_slice(socket, slice, result),
+            } => match stream {
+                Some(stream) => self.on_stream_slice(socket, stream, slice, result),
+                None => self.on_slice(socket, slice, result),
+            },
+        }
+    }
+
+    fn on_made(
+        &mut self,
+        socket: SocketId,
+        stream: Option<StreamId>,
+        answer: impl FnOnce(bool) -> Answer,
+    ) {
+        match stream {
+            Some(stream) => self.on_stream_answer(socket, stream, answer),
+            None => self.finish_waiting(socket, answer),
         }
     }
 

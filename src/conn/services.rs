@@ -4,12 +4,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::base::{Millis, Now};
+use crate::base::{Millis, Now, limits};
 use crate::engine::{self, Errno, SendBatch, SocketId};
 use crate::handler::files::{Files, Loaded};
 use crate::http::date::DateField;
+use crate::http::hpack_block;
 use crate::proto::h1::HeadLimits;
+use crate::proto::h2::{FieldList, H2Settings, StreamId};
 use crate::task::{Executor, Io};
+use crate::tls::TlsServer;
 
 /// The bounds of a connection that an operator may move.
 #[derive(Clone, Debug)]
@@ -22,18 +25,53 @@ pub struct ConnectionSettings {
     pub send_timeout: Duration,
     /// Bytes of a request head.
     pub head_bytes_max: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes at a time; further ones wait their turn.
+    pub handshakes_max: usize,
+    /// How HTTP/2 is spoken, if it is.
+    pub h2: Option<H2Settings>,
+    /// The port that plain requests are sent on to, over TLS.
+    pub https_port: Option<u16>,
+    /// The value of `Strict-Transport-Security` in answers over TLS.
+    pub hsts: Option<String>,
+}
+
+impl Default for ConnectionSettings {
+    /// What the flags say by default; no HTTP/2.
+    fn default() -> Self {
+        ConnectionSettings {
+            keepalive_timeout: limits::KEEPALIVE_TIMEOUT_DEFAULT,
+            header_timeout: limits::HEADER_TIMEOUT_DEFAULT,
+            send_timeout: limits::SEND_TIMEOUT_DEFAULT,
+            head_bytes_max: limits::HEAD_BYTES_DEFAULT,
+            handshake_timeout: limits::HANDSHAKE_TIMEOUT_DEFAULT,
+            handshakes_max: limits::HANDSHAKES_DEFAULT as usize,
+            h2: None,
+            https_port: None,
+            hsts: None,
+        }
+    }
 }
 
 /// What a slow-lane task has for a connection.
 #[derive(Debug)]
 pub enum Event {
-    /// The answer to the request that waits.
-    Loaded { socket: SocketId, loaded: Loaded },
+    /// The answer to the request that waits; over HTTP/2, on its stream.
+    Loaded {
+        socket: SocketId,
+        stream: Option<StreamId>,
+        loaded: Loaded,
+    },
     /// The task ended without an answer: a bug of ours, answered with 500.
-    Lost { socket: SocketId },
+    Lost {
+        socket: SocketId,
+        stream: Option<StreamId>,
+    },
     /// A slice of a file that was not in memory; `slice` starts where the file range does.
     Slice {
         socket: SocketId,
+        stream: Option<StreamId>,
         slice: Vec<u8>,
         result: Result<usize, Errno>,
     },
@@ -50,12 +88,23 @@ pub struct Services {
     pub(super) outbox: Outbox,
     pub(super) settings: ConnectionSettings,
     pub(super) limits: HeadLimits,
+    /// The keys and certificates, where a listener speaks TLS.
+    pub(super) tls: Option<TlsServer>,
+    /// What answers over TLS say besides.
+    pub(super) tls_fields: TlsFields,
+    /// Memory for the heads of HTTP/2, used by one connection after the other; away while one does.
+    pub(super) field_list: Option<Box<FieldList>>,
+    /// Memory for parts of files on their way through a cipher.
+    pub(super) file_bytes: Vec<u8>,
     pub(super) date: DateField,
     pub(super) now: Now,
     /// No further requests: answers say that the connection ends.
     pub(super) draining: bool,
     /// When the cache was swept last.
     pub(super) swept_at: Millis,
+    /// Batches whose bytes were encrypted, on their way back.
+    #[expect(clippy::vec_box, reason = "batches move as their boxes")]
+    pub(super) spent_batches: Vec<Box<SendBatch>>,
     /// Batches that are not in use; answers are written into memory that is warm.
     #[expect(
         clippy::vec_box,
@@ -72,12 +121,14 @@ impl Services {
     pub fn new(
         files: Files,
         settings: ConnectionSettings,
+        tls: Option<TlsServer>,
         waker: engine::Waker,
         now: Now,
     ) -> Services {
         let limits = HeadLimits {
             head_bytes_max: settings.head_bytes_max,
         };
+        let tls_fields = TlsFields::new(settings.hsts.as_deref());
         Services {
             files,
             io: Io::default(),
@@ -85,10 +136,15 @@ impl Services {
             outbox: Outbox::default(),
             settings,
             limits,
+            tls,
+            tls_fields,
+            field_list: None,
+            file_bytes: Vec::new(),
             date: DateField::new(now.unix_seconds),
             now,
             draining: false,
             swept_at: now.monotonic,
+            spent_batches: Vec::new(),
             spare_batches: Vec::new(),
         }
     }
@@ -133,5 +189,41 @@ impl Services {
         if self.spare_batches.len() < SPARE_BATCHES_MAX {
             self.spare_batches.push(batch);
         }
+    }
+}
+
+/// Field lines that answers over TLS carry besides their own, rendered for each protocol.
+#[derive(Debug, Default)]
+pub(super) struct TlsFields {
+    h1: Vec<u8>,
+    h2: Vec<u8>,
+}
+
+impl TlsFields {
+    /// `hsts`: the value of `Strict-Transport-Security` (RFC 6797 §6.1).
+    fn new(hsts: Option<&str>) -> TlsFields {
+        let mut fields = TlsFields::default();
+        if let Some(value) = hsts {
+            let line = format!("Strict-Transport-Security: {value}\r\n");
+            fields.h1 = line.into_bytes();
+            hpack_block::field(
+                &mut fields.h2,
+                "Strict-Transport-Security",
+                value.as_bytes(),
+            );
+        }
+        fields
+    }
+
+    /// Lines of HTTP/1, each with its CRLF.
+    #[inline]
+    pub(super) fn h1(&self, is_secure: bool) -> &[u8] {
+        if is_secure { &self.h1 } else { &[] }
+    }
+
+    /// Fields of an HPACK block.
+    #[inline]
+    pub(super) fn h2(&self, is_secure: bool) -> &[u8] {
+        if is_secure { &self.h2 } else { &[] }
     }
 }

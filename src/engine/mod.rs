@@ -21,6 +21,7 @@ pub mod blocking;
 mod clock;
 pub mod epoll;
 mod errno;
+pub mod file_read;
 pub mod file_send;
 pub mod find;
 pub mod kind;
@@ -103,6 +104,20 @@ pub enum FileSent {
     /// The file ended before its range did.
     Truncated,
     /// The connection or the file is broken.
+    Failed(Errno),
+}
+
+/// What [`Engine::read_file`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileRead {
+    /// So many bytes stand behind the old ones; fewer than asked for when the next are not in
+    /// memory, none when there was no room for any.
+    Read(usize),
+    /// The pages are not in memory: read them with [`Operation::Read`].
+    Cold,
+    /// The file ended before its range did.
+    Truncated,
+    /// The file is broken.
     Failed(Errno),
 }
 
@@ -231,6 +246,11 @@ pub trait Engine {
     /// Hands a part of a file (at most `FILE_BURST_BYTES`) to the socket, at once, without ever
     /// waiting for a disk.
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent;
+    /// Reads a part of a file into the spare capacity of `buf`, at once, as far as it is in memory:
+    /// for answers that are encrypted or cut into frames.
+    fn read_file(&mut self, range: &FileRange, buf: &mut Vec<u8>) -> FileRead {
+        file_read::read_file(range, buf)
+    }
     /// The bytes of this range were just read with [`Operation::Read`]: for the next moments they
     /// can be sent from the page cache, also where the kernel does not tell that they are there.
     fn note_read(&mut self, range: &FileRange);

@@ -11,12 +11,16 @@ pub mod field;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod head;
+pub mod hpack_block;
+pub mod hpack_huffman;
+pub mod hpack_static;
 pub mod media_type;
 pub mod method;
 pub mod path;
 pub mod range;
 pub mod response;
 pub mod status;
+pub mod target;
 pub mod validator;
 
 pub use authority::Authority;
@@ -30,6 +34,7 @@ pub use path::{PathError, SafePath};
 pub use range::ByteRange;
 pub use response::{HeadTemplate, ResponseHead};
 pub use status::Status;
+pub use target::Target;
 pub use validator::{EntityTag, Validators};
 
 /// The minor versions of HTTP/1 and the later protocols, as far as semantics differ.
@@ -39,4 +44,6 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }

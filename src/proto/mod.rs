@@ -3,3 +3,4 @@
 //! Sans-IO: they never see a socket, a file, a clock or a thread, and know only `base` and `http`.
 
 pub mod h1;
+pub mod h2;

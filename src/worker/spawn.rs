@@ -12,6 +12,7 @@ use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::{self, UringEngine};
 use crate::engine::{Engine, EngineKind};
 use crate::handler::files::{Files, Site};
+use crate::proto::h2::H2Settings;
 use crate::tls::TlsServer;
 
 use super::{Mailbox, Worker};
@@ -142,13 +143,22 @@ fn serve<E: Engine>(
         header_timeout: config.timeouts.header,
         send_timeout: config.timeouts.send,
         head_bytes_max: config.limits.head_bytes_max,
+        handshake_timeout: config.timeouts.handshake,
+        handshakes_max: config.limits.handshakes_max,
+        h2: config.http2.map(|http2| H2Settings {
+            max_concurrent_streams: http2.streams_max,
+            header_list_bytes_max: u32::try_from(config.limits.head_bytes_max).unwrap_or(u32::MAX),
+            ..H2Settings::default()
+        }),
+        https_port: setup.https_port,
+        hsts: config.tls.as_ref().and_then(|tls| tls.hsts.clone()),
     };
     let files = Files::new(Arc::clone(&setup.site), Arc::clone(&setup.store));
     let mut name = engine.name().to_owned();
     if !features.is_empty() {
         name = format!("{name}: {}", features.join(", "));
     }
-    let services = Services::new(files, settings, engine.waker(), engine.now());
+    let services = Services::new(files, settings, setup.tls, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     for listener in setup.listeners {
         worker

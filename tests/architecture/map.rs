@@ -26,7 +26,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "base", "cache", "config", "conn", "engine", "handler", "tls",
+            "base", "cache", "config", "conn", "engine", "handler", "proto", "tls",
         ],
     ),
     ("config", &["base", "engine", "tls"]),
@@ -43,6 +43,10 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
 /// Files that may contain `unsafe`, each with the reason.
 pub(crate) const UNSAFE: &[(&str, &str)] = &[
     ("src/base/inherited.rs", "takes over descriptors by number"),
+    (
+        "src/engine/file_read.rs",
+        "`preadv2` into memory that is not initialised",
+    ),
     (
         "src/engine/file_send.rs",
         "`cachestat`, which no crate wraps",

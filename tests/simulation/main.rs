@@ -239,11 +239,11 @@ fn make_worker(
         keepalive_timeout: Duration::from_millis(random.between(3_000, 20_000)),
         header_timeout: Duration::from_millis(random.between(10_000, 20_000)),
         send_timeout: Duration::from_millis(random.between(6_000, 20_000)),
-        head_bytes_max: 32 * 1024,
+        ..ConnectionSettings::default()
     };
     let served = ServedSite::open(&site.root(), &SiteSettings::default()).expect("it is there");
     let files = Files::new(Arc::new(served), Arc::clone(store));
-    let services = Services::new(files, settings, engine.waker(), engine.now());
+    let services = Services::new(files, settings, None, engine.waker(), engine.now());
     Worker::new(engine, services)
 }
 

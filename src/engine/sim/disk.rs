@@ -8,8 +8,8 @@ use super::trace::Who;
 use super::world::{Event, World};
 use crate::engine::operation::SharedFile;
 use crate::engine::{
-    Completion, Errno, FileRange, FileSent, FileStat, Operation, OperationId, Outcome, SocketId,
-    find,
+    Completion, Errno, FileRange, FileRead, FileSent, FileStat, Operation, OperationId, Outcome,
+    SocketId, find,
 };
 
 /// Files are in memory or not in blocks of this size.
@@ -187,6 +187,52 @@ impl World {
         };
         self.record(Who::Socket(id), what, amount);
         sent
+    }
+
+    pub(super) fn read_file(&mut self, range: &FileRange, buf: &mut Vec<u8>) -> FileRead {
+        self.demand(range.len > 0, || {
+            format!("read_file of nothing at {}", range.offset)
+        });
+        let read = self.try_read_file(range, buf);
+        let (what, amount) = match read {
+            FileRead::Read(len) => ("read file", len as u64),
+            FileRead::Cold => ("read file Cold", 0),
+            FileRead::Truncated => ("read file Truncated", 0),
+            FileRead::Failed(errno) => ("read file Failed", errno.0 as u64),
+        };
+        self.record(Who::Engine, what, amount);
+        read
+    }
+
+    fn try_read_file(&mut self, range: &FileRange, buf: &mut Vec<u8>) -> FileRead {
+        let spare = buf.capacity() - buf.len();
+        let wanted = range.len.min(spare as u64);
+        if wanted == 0 {
+            return FileRead::Read(0);
+        }
+        match self.is_warm(&range.file, range.offset, wanted) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.coverage.count(Fault::Cold);
+                return FileRead::Cold;
+            }
+            Err(errno) => return FileRead::Failed(errno),
+        }
+        if self.strikes(Fault::IoError, self.settings.io_error) {
+            return FileRead::Failed(Errno(libc::EIO));
+        }
+        let len = self.cut(wanted as usize, self.settings.partial_file);
+        match read_at(&range.file, range.offset, len) {
+            Ok(bytes) if bytes.is_empty() => {
+                self.coverage.count(Fault::Truncated);
+                FileRead::Truncated
+            }
+            Ok(bytes) => {
+                buf.extend_from_slice(&bytes);
+                FileRead::Read(bytes.len())
+            }
+            Err(errno) => FileRead::Failed(errno),
+        }
     }
 
     fn try_send_file(&mut self, peer: usize, range: &FileRange) -> FileSent {

@@ -36,8 +36,8 @@ pub use settings::SimSettings;
 pub use trace::{Coverage, Fault};
 
 use super::{
-    Completion, Engine, FileRange, FileSent, ListenerId, Operation, OperationId, Received,
-    SendBatch, SocketId, Wait, Waker,
+    Completion, Engine, FileRange, FileRead, FileSent, ListenerId, Operation, OperationId,
+    Received, SendBatch, SocketId, Wait, Waker,
 };
 use crate::base::Now;
 use world::{Event, Next, World};
@@ -135,6 +135,10 @@ impl Engine for SimEngine {
 
     fn send_file(&mut self, socket: SocketId, range: &FileRange) -> FileSent {
         self.sim.change().send_file(socket, range)
+    }
+
+    fn read_file(&mut self, range: &FileRange, buf: &mut Vec<u8>) -> FileRead {
+        self.sim.change().read_file(range, buf)
     }
 
     fn note_read(&mut self, _range: &FileRange) {

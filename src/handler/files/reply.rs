@@ -9,6 +9,7 @@ use crate::cache::{Content, Entry, Representation, Verdict};
 use crate::engine::FileRange;
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors::{self, Page, error_answer};
+use crate::handler::redirect;
 use crate::http::{
     ByteRange, HeadTemplate, Method, RequestHead, Selected, Status, conditions, range,
 };
@@ -60,7 +61,7 @@ pub(super) fn from_entry<'a>(head: &RequestHead<'_>, entry: &'a Entry) -> Reply<
 pub(super) fn from_verdict(head: &RequestHead<'_>, verdict: Verdict) -> Reply<'static> {
     let page = |status| from_page(head, errors::page(status));
     match verdict {
-        Verdict::Directory => Reply::Made(to_final_slash(head)),
+        Verdict::Directory => Reply::Made(redirect::to_final_slash(head)),
         Verdict::Missing => page(Status::NOT_FOUND),
         Verdict::Forbidden => page(Status::FORBIDDEN),
         Verdict::Changing | Verdict::Exhausted => page(Status::SERVICE_UNAVAILABLE),
@@ -126,51 +127,6 @@ fn part(representation: &Representation, offset: u64, len: u64) -> Body {
             offset,
             len,
         }),
-    }
-}
-
-/// 308 to the same address with a final slash, so that relative links in its index work. 308 keeps
-/// the method (RFC 9110 §15.4.9), and the query stays.
-fn to_final_slash(head: &RequestHead<'_>) -> Answer {
-    let page = errors::page(Status::PERMANENT_REDIRECT);
-    let fresh = errors::error_head(Status::PERMANENT_REDIRECT, page.body.len())
-        .with_value("Location", location(head.path, head.query));
-    Answer {
-        head: AnswerHead::Fresh(fresh),
-        body: errors::body_unless(is_head(head), page.body.clone()),
-    }
-}
-
-/// A reference to `path` with a final slash that cannot leave this host: two slashes at its start
-/// would name another one (RFC 3986 §4.2), and browsers read a backslash as a slash.
-fn location(path: &[u8], query: Option<&[u8]>) -> Vec<u8> {
-    let leading = path.iter().take_while(|byte| **byte == b'/').count();
-    let mut location =
-        Vec::with_capacity(path.len() + 2 + query.map_or(0, |query| query.len() + 1));
-    location.push(b'/');
-    push_uri_bytes(&path[leading..], &mut location);
-    location.push(b'/');
-    if let Some(query) = query {
-        location.push(b'?');
-        push_uri_bytes(query, &mut location);
-    }
-    location
-}
-
-/// Copies bytes as they were sent, but encodes those that may not stand in a URI (RFC 3986 §2).
-fn push_uri_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in bytes {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => out.push(*byte),
-            // Unreserved, percent, sub-delims, and what pchar and query add.
-            b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*'
-            | b'+' | b',' | b';' | b'=' | b':' | b'@' | b'/' | b'?' => out.push(*byte),
-            _ => {
-                let (high, low) = (byte >> 4, byte & 15);
-                out.extend([b'%', DIGITS[high as usize], DIGITS[low as usize]]);
-            }
-        }
     }
 }
 

@@ -8,11 +8,10 @@ use std::mem::MaybeUninit;
 
 use httparse::Status as Progress;
 
-use super::target::Target;
 use crate::base::limits::{EMPTY_LINES_MAX, FIELDS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
-use crate::http::field::{is_token_byte, list_members};
+use crate::http::field::{is_token_byte, list_members, parse_length};
 use crate::http::{
-    Authority, Fault, Field, Fields, Known, KnownSet, Method, RequestHead, Status, Version,
+    Authority, Fault, Field, Fields, Known, KnownSet, Method, RequestHead, Status, Target, Version,
 };
 
 /// Room for the field lines of one head, on the caller's stack; never zeroed.
@@ -237,7 +236,7 @@ fn read_host<'a>(fields: &Fields<'a>, version: Version) -> Result<Option<&'a [u8
     let Some(host) = fields.get(Known::Host) else {
         return match version {
             Version::Http10 => Ok(None),
-            Version::Http11 => Err(Fault::bad_request("Host is missing")),
+            Version::Http11 | Version::Http2 => Err(Fault::bad_request("Host is missing")),
         };
     };
     if host.is_empty() || Authority::parse(host).is_some() {
@@ -271,17 +270,6 @@ fn read_framing(fields: &Fields<'_>, version: Version) -> Result<Framing, Fault>
         0 => Ok(Framing::None),
         length => Ok(Framing::Length(length)),
     }
-}
-
-/// Digits only; an overflow is no number either (RFC 9110 §8.6).
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0u64, |length, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        length.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 /// §6.1, §7: `chunked`, once and last. Other codings before it are valid, but unknown here.

@@ -7,7 +7,6 @@ pub mod body;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod head;
-mod target;
 pub mod writer;
 
 pub use body::{BodyReader, BodyStep};

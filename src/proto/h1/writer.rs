@@ -26,17 +26,19 @@ impl Persistence {
     }
 }
 
-/// Appends a head that was rendered before.
+/// Appends a head that was rendered before. `fields`: further field lines, each with its CRLF.
 #[inline]
 pub fn write_template(
     out: &mut Vec<u8>,
     head: &HeadTemplate,
+    fields: &[u8],
     date: &DateField,
     persistence: Persistence,
 ) {
     let (h1, line, last) = (head.h1(), persistence.line(), date.last_line());
-    out.reserve(h1.len() + line.len() + last.len());
+    out.reserve(h1.len() + fields.len() + line.len() + last.len());
     out.extend_from_slice(h1);
+    out.extend_from_slice(fields);
     out.extend_from_slice(line);
     out.extend_from_slice(last);
 }
@@ -45,10 +47,12 @@ pub fn write_template(
 pub fn write_head(
     out: &mut Vec<u8>,
     head: &ResponseHead,
+    fields: &[u8],
     date: &DateField,
     persistence: Persistence,
 ) {
     head.render_h1(out);
+    out.extend_from_slice(fields);
     out.extend_from_slice(persistence.line());
     out.extend_from_slice(date.last_line());
 }
@@ -70,14 +74,21 @@ mod tests {
             (Persistence::Close, "Connection: close\r\n"),
         ] {
             let expected = format!(
-                "before HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n{line}\
+                "before HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\
+                 Content-Length: 5\r\nA: b\r\n{line}\
                  Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"
             );
             let mut out = b"before ".to_vec();
-            write_head(&mut out, &head, &date, persistence);
+            write_head(&mut out, &head, b"A: b\r\n", &date, persistence);
             assert_eq!(out, expected.as_bytes());
             let mut out = b"before ".to_vec();
-            write_template(&mut out, &HeadTemplate::new(&head), &date, persistence);
+            write_template(
+                &mut out,
+                &HeadTemplate::new(&head),
+                b"A: b\r\n",
+                &date,
+                persistence,
+            );
             assert_eq!(out, expected.as_bytes());
         }
     }

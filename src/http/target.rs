@@ -1,25 +1,33 @@
-//! Request targets: the four forms of RFC 9112 §3.2.
+//! Request targets: the four forms of RFC 9112 §3.2, and the `:path` of HTTP/2 (RFC 9113 §8.3.1).
 
-use crate::http::{Authority, Fault, Method, TargetForm};
+use super::{Authority, Fault, Method, TargetForm};
 
 /// A request target, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target<'a> {
-    pub(super) form: TargetForm,
-    pub(super) path: &'a [u8],
-    pub(super) query: Option<&'a [u8]>,
+pub struct Target<'a> {
+    pub form: TargetForm,
+    /// Empty unless the form is origin or absolute.
+    pub path: &'a [u8],
+    /// What follows the first `?`, without it.
+    pub query: Option<&'a [u8]>,
     /// Only of the forms that hold one.
-    pub(super) authority: Option<&'a [u8]>,
+    pub authority: Option<&'a [u8]>,
 }
 
 impl<'a> Target<'a> {
-    /// Takes `target` apart; its form must be one that `method` allows.
+    /// Takes the target of a request line apart; its form must be one that `method` allows.
     #[inline]
-    pub(super) fn parse(method: Method, target: &'a [u8]) -> Result<Target<'a>, Fault> {
+    pub fn parse(method: Method, target: &'a [u8]) -> Result<Target<'a>, Fault> {
         if target.first() == Some(&b'/') && method != Method::Connect {
-            return Self::with_path(TargetForm::Origin, None, target);
+            return Self::parse_path(target);
         }
         Self::parse_rare(method, target)
+    }
+
+    /// Takes a path with an optional query apart; the caller has seen that it begins with `/`.
+    #[inline]
+    pub fn parse_path(target: &'a [u8]) -> Result<Target<'a>, Fault> {
+        Self::with_path(TargetForm::Origin, None, target)
     }
 
     #[cold]

@@ -1,0 +1,324 @@
+//! TLS between the socket and the protocols: bytes are decrypted where they lie, and output is
+//! encrypted on its way to the engine.
+//!
+//! ```text
+//! Received -> on_ciphertext -> (Session::read) -> take_plain, as on a plain connection
+//! Output, files -> seal_output -> (Session::write) -> one send
+//! ```
+
+use crate::base::limits::{FILE_READ_AHEAD_BYTES, SEALED_SEND_BYTES_MAX};
+use crate::engine::{Engine, FileRange, FileRead, Received, SendBatch, SocketId};
+use crate::http::Fault;
+use crate::proto::h1;
+use crate::tls::{Session, TlsFault, looks_like_plain_http};
+
+use super::Connections;
+use super::connection::{Connection, Item, Life, Reading, WaitsFor};
+use super::receive::take_plain;
+use super::request::on_fault;
+use super::streams::begin_streams;
+
+/// The TLS side of one connection.
+pub(super) struct Secure {
+    /// Made when the first bytes come: a connection that says nothing costs little.
+    session: Option<Box<Session>>,
+    /// The beginning of a record whose end is still to come.
+    unread: Vec<u8>,
+    /// Handshake messages and alerts that are to be sent before anything else.
+    pending: Vec<u8>,
+    /// Counted among the handshakes under way.
+    is_counted: bool,
+    said_goodbye: bool,
+}
+
+impl Secure {
+    pub(super) fn new() -> Box<Secure> {
+        Box::new(Secure {
+            session: None,
+            unread: Vec::new(),
+            pending: Vec::new(),
+            is_counted: false,
+            said_goodbye: false,
+        })
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_none_or(|session| session.is_handshaking())
+    }
+
+    /// Queues close_notify (RFC 8446 §6.1) unless it was before; false when there is none to send.
+    pub(super) fn say_goodbye(&mut self) -> bool {
+        let Some(session) = self.session.as_mut().filter(|_| !self.said_goodbye) else {
+            return false;
+        };
+        self.said_goodbye = true;
+        session.close_notify(&mut self.pending);
+        !self.pending.is_empty()
+    }
+
+    /// Decrypts what came; what is left of it waits for the rest of its record.
+    fn read(&mut self, bytes: &mut [u8], plain: impl FnMut(bool, &[u8])) -> Result<bool, TlsFault> {
+        let session = self.session.as_mut().expect("begun before the first read");
+        if self.unread.is_empty() {
+            let read = session.read(bytes, &mut self.pending, plain)?;
+            self.unread.extend_from_slice(&bytes[read.consumed..]);
+            return Ok(read.closed);
+        }
+        self.unread.extend_from_slice(bytes);
+        let mut unread = std::mem::take(&mut self.unread);
+        let read = session.read(&mut unread, &mut self.pending, plain)?;
+        if read.consumed < unread.len() {
+            unread.drain(..read.consumed);
+            self.unread = unread;
+        }
+        Ok(read.closed)
+    }
+}
+
+impl<E: Engine> Connections<E> {
+    /// A new connection on a TLS listener: it may speak once there is room for a handshake.
+    pub(super) fn begin_handshake(&mut self, socket: SocketId) {
+        if self.handshakes >= self.services.settings.handshakes_max {
+            self.waiting_handshakes.push_back(socket);
+            return;
+        }
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if let Some(secure) = &mut connection.secure {
+            secure.is_counted = true;
+            self.handshakes += 1;
+        }
+        self.receive(socket);
+    }
+
+    /// A handshake has ended, well or not: the next one may begin.
+    pub(super) fn on_handshake_ended(&mut self, secure: &mut Secure) {
+        if std::mem::take(&mut secure.is_counted) {
+            self.handshakes -= 1;
+            while let Some(socket) = self.waiting_handshakes.pop_front() {
+                let connection = self.table.get(socket.0);
+                if connection.is_some_and(|connection| connection.life == Life::Open) {
+                    self.begin_handshake(socket);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Bytes on a connection that speaks TLS.
+    pub(super) fn on_ciphertext(&mut self, socket: SocketId, received: Received) {
+        let Some((connection, server)) =
+            self.table.get_mut(socket.0).zip(self.services.tls.as_ref())
+        else {
+            self.engine.recycle(received);
+            return;
+        };
+        let mut secure = connection.secure.take().expect("the caller has seen it");
+        let bytes = self.engine.bytes(&received);
+        if secure.session.is_none() && looks_like_plain_http(bytes) {
+            answer_plain_http(connection, &mut self.services, bytes);
+            self.engine.recycle(received);
+            self.on_handshake_ended(&mut secure);
+            self.after_input(socket);
+            return;
+        }
+        if secure.session.is_none() {
+            secure.session = Some(Box::new(Session::new(server)));
+        }
+        let was_handshaking = secure.is_handshaking();
+        let services = &mut self.services;
+        let result = secure.read(bytes, |is_h2, plain| {
+            if connection.is_fresh && is_h2 {
+                begin_streams(connection, services);
+            }
+            take_plain(socket, connection, services, plain);
+        });
+        let is_h2 = secure
+            .session
+            .as_ref()
+            .is_some_and(|session| session.alpn_is_h2());
+        self.engine.recycle(received);
+        if was_handshaking && (!secure.is_handshaking() || result.is_err()) {
+            self.on_handshake_ended(&mut secure);
+        }
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if was_handshaking && !secure.is_handshaking() {
+            if connection.is_fresh && is_h2 {
+                // The server's preface need not wait for the client's (RFC 9113 §3.4).
+                begin_streams(connection, &mut self.services);
+            }
+            connection.waits = WaitsFor::Rest; // Another deadline begins.
+        }
+        connection.secure = Some(secure);
+        self.after_ciphertext(socket, result);
+    }
+
+    fn after_ciphertext(&mut self, socket: SocketId, result: Result<bool, TlsFault>) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        match result {
+            Ok(false) => self.after_input(socket),
+            Ok(true) => {
+                self.after_input(socket);
+                self.on_peer_done(socket);
+            }
+            Err(fault) => {
+                log::debug!("a TLS connection ends: {fault}");
+                // The alert goes out; nothing behind it means anything.
+                self.services.abandon_reading(connection);
+                connection.close_after_output = true;
+                connection.linger = true;
+                if let Some(secure) = &mut connection.secure {
+                    secure.said_goodbye = true;
+                }
+                self.mark_dirty(socket);
+            }
+        }
+    }
+
+    /// Encrypts output for one send, and sends it; returns how much of files that took.
+    pub(super) fn seal_output(&mut self, socket: SocketId) -> u64 {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return 0;
+        };
+        let mut sealed = self.services.take_batch();
+        let sealing = Sealing {
+            engine: &mut self.engine,
+            connection,
+            file_bytes: &mut self.services.file_bytes,
+            spent: &mut self.services.spent_batches,
+        }
+        .fill(&mut sealed);
+        while let Some(batch) = self.services.spent_batches.pop() {
+            self.services.give_batch(batch);
+        }
+        if sealed.is_empty() || sealing.is_broken {
+            self.services.give_batch(sealed);
+            match sealing.cold {
+                _ if sealing.is_broken => self.terminate(socket),
+                Some(slice) => self.read_cold_slice(socket, None, slice),
+                None => self.on_output_drained(socket),
+            }
+        } else {
+            self.send_batch(socket, sealed, false);
+        }
+        sealing.file_len
+    }
+}
+
+/// Says in plain HTTP that this port speaks HTTPS.
+#[cold]
+fn answer_plain_http(connection: &mut Connection, services: &mut super::Services, bytes: &[u8]) {
+    connection.is_secure = false;
+    let fault = Fault::bad_request("this port speaks HTTPS, and plain HTTP was sent to it");
+    on_fault(connection, services, fault, h1::asks_for_head(bytes));
+}
+
+/// One filling of a send with ciphertext.
+#[expect(clippy::vec_box, reason = "batches move as their boxes")]
+struct Sealing<'a, E: Engine> {
+    engine: &'a mut E,
+    connection: &'a mut Connection,
+    file_bytes: &'a mut Vec<u8>,
+    /// Takes the batches whose bytes were encrypted.
+    spent: &'a mut Vec<Box<SendBatch>>,
+}
+
+/// What a filling has left to do.
+struct Sealed {
+    /// The next slice must be read first.
+    cold: Option<FileRange>,
+    is_broken: bool,
+    file_len: u64,
+}
+
+impl<E: Engine> Sealing<'_, E> {
+    fn fill(mut self, sealed: &mut SendBatch) -> Sealed {
+        let mut done = Sealed {
+            cold: None,
+            is_broken: false,
+            file_len: 0,
+        };
+        let secure = self.connection.secure.as_mut().expect("only TLS is sealed");
+        sealed.own_mut().append(&mut secure.pending);
+        while sealed.len() < SEALED_SEND_BYTES_MAX {
+            let Some(item) = self.connection.output.pop() else {
+                break;
+            };
+            match item {
+                Item::Batch(batch) => {
+                    done.is_broken |= !self.seal(batch.slices(0), sealed);
+                    self.spent.push(batch);
+                }
+                Item::File(range) => {
+                    if !self.seal_file(range, sealed, &mut done) {
+                        break;
+                    }
+                }
+            }
+        }
+        done
+    }
+
+    fn seal<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, sealed: &mut SendBatch) -> bool {
+        let secure = self.connection.secure.as_mut().expect("only TLS is sealed");
+        let session = secure.session.as_mut();
+        session.is_some_and(|session| session.write(pieces, sealed.own_mut()).is_ok())
+    }
+
+    /// Seals the next part of a file; false when that is all for now.
+    fn seal_file(
+        &mut self,
+        mut range: FileRange,
+        sealed: &mut SendBatch,
+        done: &mut Sealed,
+    ) -> bool {
+        let mut bytes = std::mem::take(self.file_bytes);
+        bytes.clear();
+        bytes.reserve_exact(FILE_READ_AHEAD_BYTES);
+        let read = self.engine.read_file(&range, &mut bytes);
+        match read {
+            FileRead::Read(len) => {
+                done.is_broken |= !self.seal([&bytes[..]].into_iter(), sealed);
+                done.file_len += len as u64;
+                range.offset += len as u64;
+                range.len -= len as u64;
+                if range.len > 0 {
+                    self.connection.output.push_front(Item::File(range));
+                }
+            }
+            FileRead::Cold => {
+                done.cold = Some(FileRange {
+                    len: range.slice_len(),
+                    ..range.clone()
+                });
+                self.connection.output.push_front(Item::File(range));
+            }
+            // The length was promised: only ending the connection tells that it is not kept.
+            FileRead::Truncated | FileRead::Failed(_) => done.is_broken = true,
+        }
+        *self.file_bytes = bytes;
+        matches!(read, FileRead::Read(_)) && !done.is_broken
+    }
+}
+
+impl super::Services {
+    /// Nothing is read as a request any more: tasks that make answers are dropped.
+    pub(super) fn abandon_reading(&mut self, connection: &mut Connection) {
+        match std::mem::replace(&mut connection.reading, Reading::Done) {
+            Reading::Waiting(waiting) => self.executor.cancel(waiting.task),
+            Reading::Streams(streams) => streams.cancel_tasks(&mut self.executor),
+            Reading::Head | Reading::Body(_) | Reading::Done => {}
+        }
+    }
+}

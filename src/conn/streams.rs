@@ -1,0 +1,565 @@
+//! HTTP/2 on one connection: frames in, requests to the rooms, frames out.
+//!
+//! What can be answered at once goes straight into the connection's batch, heads and bodies of all
+//! streams one behind the other. Larger bodies wait with the core's scheduler, and are pulled frame
+//! by frame whenever the socket can take another batch.
+
+use bytes::Bytes;
+
+use crate::base::limits::{COPY_BODY_BYTES_MAX, FILE_READ_AHEAD_BYTES, FRAMED_SEND_BYTES_MAX};
+use crate::engine::{Engine, Errno, FileRange, FileRead, SendBatch, SocketId};
+use crate::exchange::{Answer, AnswerHead, Body};
+use crate::handler::errors;
+use crate::http::{Method, RequestHead};
+use crate::proto::h2::{ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId};
+use crate::task::{Executor, TaskId};
+
+use super::Connections;
+use super::answer::{Reply, reply};
+use super::connection::{Connection, Output, Reading};
+use super::request::{spawn_load, spawn_refresh};
+use super::services::Services;
+
+/// The streams of one connection.
+pub(super) struct Streams {
+    core: H2Connection<StreamBody>,
+    tasks: Vec<StreamTask>,
+    /// Bytes of content sent over all streams.
+    content_bytes: u64,
+    /// The peer was told that the end is near.
+    is_draining: bool,
+}
+
+/// A slow-lane task that works for one stream.
+struct StreamTask {
+    stream: StreamId,
+    task: TaskId,
+    /// For an answer whose task gets lost: it has no content. `None`: it reads a slice of a file.
+    head_only: Option<bool>,
+}
+
+/// What is left of an answer's body.
+enum StreamBody {
+    Bytes(Bytes),
+    /// `ahead` was read and comes before `rest`.
+    File {
+        ahead: Bytes,
+        rest: FileRange,
+    },
+}
+
+/// The connection speaks HTTP/2 from now on.
+pub(super) fn begin_streams(connection: &mut Connection, services: &mut Services) {
+    let Some(settings) = &services.settings.h2 else {
+        return;
+    };
+    let spare = &mut services.spare_batches;
+    let batch = connection
+        .output
+        .filling_or(|| spare.pop().unwrap_or_default());
+    let before = batch.len();
+    let core = H2Connection::new(settings, services.now.monotonic, batch.own_mut());
+    connection.output.queued_bytes += batch.len() - before;
+    connection.is_fresh = false;
+    connection.reading = Reading::Streams(Box::new(Streams {
+        core,
+        tasks: Vec::new(),
+        content_bytes: 0,
+        is_draining: false,
+    }));
+}
+
+/// Takes in frames and answers what can be answered; returns how many bytes are done with.
+pub(super) fn consume_frames(
+    socket: SocketId,
+    connection: &mut Connection,
+    services: &mut Services,
+    bytes: &[u8],
+) -> usize {
+    let Connection {
+        reading: Reading::Streams(streams),
+        output,
+        is_secure,
+        ..
+    } = connection
+    else {
+        unreachable!("the caller has seen streams");
+    };
+    let spare = &mut services.spare_batches;
+    let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
+    let list_bytes_max = services.settings.head_bytes_max;
+    let list = services.field_list.take();
+    let mut list = list.unwrap_or_else(|| Box::new(FieldList::new(list_bytes_max)));
+    let mut used = 0;
+    let mut is_closed = false;
+    let mut answering = Answering {
+        socket,
+        streams: &mut *streams,
+        batch: &mut batch,
+        services: &mut *services,
+        is_secure: *is_secure,
+    };
+    while used < bytes.len() && !is_closed && !output.is_full_with(answering.batch) {
+        let now = answering.services.now.monotonic;
+        let mut storage = HeadStorage::new();
+        let out = answering.batch.own_mut();
+        let core = &mut answering.streams.core;
+        let step = core.step(&bytes[used..], &mut list, &mut storage, now, out);
+        used += step.consumed;
+        match step.event {
+            Some(Event::Closed) => is_closed = true,
+            Some(event) => answering.on_event(event),
+            None => break, // The rest is not a whole frame.
+        }
+    }
+    services.field_list = Some(list);
+    output.put_filling(batch, &mut services.spare_batches);
+    if is_closed {
+        services.abandon_reading(connection);
+        connection.close_after_output = true;
+        connection.linger = true;
+        return bytes.len();
+    }
+    used
+}
+
+/// Writes the answers of one batch.
+struct Answering<'a> {
+    socket: SocketId,
+    streams: &'a mut Streams,
+    batch: &'a mut SendBatch,
+    services: &'a mut Services,
+    is_secure: bool,
+}
+
+impl Answering<'_> {
+    #[inline]
+    fn on_event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Request {
+                stream,
+                head,
+                has_content,
+            } => {
+                if has_content {
+                    // No handler takes content; what comes of it is thrown away.
+                    let out = self.batch.own_mut();
+                    self.streams.core.discard_content(stream, out);
+                }
+                self.on_request(stream, &head);
+            }
+            Event::Content { stream, flow, .. } => {
+                self.streams
+                    .core
+                    .release(stream, flow, self.batch.own_mut());
+            }
+            Event::Ended { .. } | Event::Closed => {}
+            Event::Refused {
+                stream,
+                fault,
+                head_only,
+            } => {
+                let answer = errors::error_answer(fault.status, fault.reason, head_only);
+                self.write_answer(stream, answer);
+            }
+            Event::Reset { stream } => {
+                self.streams.cancel(stream, &mut self.services.executor);
+            }
+        }
+    }
+
+    #[inline]
+    fn on_request(&mut self, stream: StreamId, request: &RequestHead<'_>) {
+        let Answering {
+            socket,
+            streams,
+            batch,
+            services,
+            is_secure,
+        } = self;
+        let https_port = services.settings.https_port.filter(|_| !*is_secure);
+        match reply(&mut services.files, services.now, request, https_port) {
+            Reply::Hit {
+                head,
+                body,
+                refresh,
+            } => {
+                let fields = services.tls_fields.h2(*is_secure);
+                let parts = [head.h2(), services.date.h2(), fields];
+                streams.write(stream, &parts, body, batch);
+                if let Some(refresh) = refresh {
+                    spawn_refresh(services, refresh, request.path);
+                }
+            }
+            Reply::Answer { answer, refresh } => {
+                self.write_answer(stream, answer);
+                if let Some(refresh) = refresh {
+                    spawn_refresh(self.services, refresh, request.path);
+                }
+            }
+            Reply::Slow => {
+                let task = spawn_load(*socket, Some(stream), services, request);
+                streams.tasks.push(StreamTask {
+                    stream,
+                    task,
+                    head_only: Some(request.method == Method::Head),
+                });
+            }
+        }
+    }
+
+    fn write_answer(&mut self, stream: StreamId, answer: Answer) {
+        let mut fresh = Vec::new();
+        let block = match &answer.head {
+            AnswerHead::Template(template) => template.h2(),
+            AnswerHead::Fresh(head) => {
+                head.render_h2(&mut fresh);
+                &fresh
+            }
+        };
+        let fields = self.services.tls_fields.h2(self.is_secure);
+        let parts = [block, self.services.date.h2(), fields];
+        match answer.body {
+            Body::Empty => self
+                .streams
+                .write(stream, &parts, &Bytes::new(), self.batch),
+            Body::Bytes(bytes) => self.streams.write(stream, &parts, &bytes, self.batch),
+            Body::File(rest) => {
+                let core = &mut self.streams.core;
+                if core.respond(stream, &parts, false, self.batch.own_mut()) {
+                    let len = rest.len;
+                    let ahead = Bytes::new();
+                    core.queue_body(stream, StreamBody::File { ahead, rest }, len);
+                }
+            }
+        }
+    }
+}
+
+impl Streams {
+    /// Writes an answer whose body is in memory: whole, where it may leave at once.
+    #[inline]
+    fn write(&mut self, stream: StreamId, head: &[&[u8]], body: &Bytes, batch: &mut SendBatch) {
+        let core = &mut self.core;
+        let len = body.len();
+        if !core.respond(stream, head, len == 0, batch.own_mut()) || len == 0 {
+            return;
+        }
+        if batch.len() < FRAMED_SEND_BYTES_MAX && core.room_now(stream) >= len {
+            core.write_data(stream, len, true, batch.own_mut());
+            self.content_bytes += len as u64;
+            push_piece(batch, body.clone());
+        } else {
+            core.queue_body(stream, StreamBody::Bytes(body.clone()), len as u64);
+        }
+    }
+
+    /// The stream is gone: nobody waits for its answer.
+    fn cancel(&mut self, stream: StreamId, executor: &mut Executor) {
+        self.tasks.retain(|task| {
+            if task.stream == stream {
+                executor.cancel(task.task);
+            }
+            task.stream != stream
+        });
+    }
+
+    /// The connection is gone.
+    pub(super) fn cancel_tasks(self, executor: &mut Executor) {
+        for task in self.tasks {
+            executor.cancel(task.task);
+        }
+    }
+
+    pub(super) fn are_idle(&self) -> bool {
+        self.core.open_streams() == 0
+    }
+
+    pub(super) fn wants_to_send(&self) -> bool {
+        self.core.wants_to_send()
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// True when bodies wait for the peer to open a window.
+    pub(super) fn wait_for_window(&self) -> bool {
+        self.core.has_waiting_bodies() && self.tasks.is_empty()
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.core.is_drained()
+    }
+
+    /// True when only the peer's word is missing that it knows of the end.
+    pub(super) fn wait_for_goodbye(&self) -> bool {
+        self.is_draining && self.are_idle()
+    }
+
+    /// Grows as the peer lets us send.
+    pub(super) fn content_bytes(&self) -> u64 {
+        self.content_bytes
+    }
+}
+
+/// Small pieces are copied: cheaper than naming them to the kernel.
+fn push_piece(batch: &mut SendBatch, piece: Bytes) {
+    if piece.len() <= COPY_BODY_BYTES_MAX {
+        batch.push(&piece);
+    } else {
+        batch.push_shared(piece);
+    }
+}
+
+/// One frame's worth of a body.
+enum Pulled {
+    Piece {
+        bytes: Bytes,
+        end: bool,
+    },
+    /// The next slice is not in memory.
+    Cold(FileRange),
+    Broken,
+}
+
+impl StreamBody {
+    fn pull<E: Engine>(&mut self, max: usize, engine: &mut E) -> Pulled {
+        match self {
+            StreamBody::Bytes(bytes) => {
+                let piece = bytes.split_to(max.min(bytes.len()));
+                let end = bytes.is_empty();
+                Pulled::Piece { bytes: piece, end }
+            }
+            StreamBody::File { ahead, rest } => {
+                if ahead.is_empty() {
+                    let len = rest.len.min(FILE_READ_AHEAD_BYTES as u64) as usize;
+                    let mut buf = Vec::with_capacity(len);
+                    match engine.read_file(rest, &mut buf) {
+                        FileRead::Read(read) => {
+                            rest.offset += read as u64;
+                            rest.len -= read as u64;
+                            *ahead = buf.into();
+                        }
+                        FileRead::Cold => {
+                            return Pulled::Cold(FileRange {
+                                len: rest.slice_len(),
+                                ..rest.clone()
+                            });
+                        }
+                        FileRead::Truncated | FileRead::Failed(_) => return Pulled::Broken,
+                    }
+                }
+                let piece = ahead.split_to(max.min(ahead.len()));
+                let end = ahead.is_empty() && rest.len == 0;
+                Pulled::Piece { bytes: piece, end }
+            }
+        }
+    }
+}
+
+impl<E: Engine> Connections<E> {
+    /// Pulls frames from the scheduler into the connection's batch; returns their content's bytes.
+    pub(super) fn fill_from_streams(&mut self, socket: SocketId) -> u64 {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return 0;
+        };
+        let Connection {
+            reading: Reading::Streams(streams),
+            output,
+            ..
+        } = connection
+        else {
+            return 0;
+        };
+        if !streams.core.wants_to_send() {
+            return 0;
+        }
+        let spare = &mut self.services.spare_batches;
+        let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
+        let before = streams.content_bytes;
+        let mut cold = Vec::new();
+        while batch.len() < FRAMED_SEND_BYTES_MAX {
+            let Some(turn) = streams.core.next_turn() else {
+                break;
+            };
+            let stream = turn.stream;
+            match turn.body.pull(turn.max, &mut self.engine) {
+                Pulled::Piece { bytes, end } => {
+                    let len = bytes.len();
+                    streams.core.write_data(stream, len, end, batch.own_mut());
+                    streams.content_bytes += len as u64;
+                    push_piece(&mut batch, bytes);
+                }
+                Pulled::Cold(slice) => {
+                    streams.core.set_blocked(stream);
+                    cold.push((stream, slice));
+                }
+                // The length was promised: only a reset tells that it is not kept.
+                Pulled::Broken => {
+                    let code = ErrorCode::INTERNAL_ERROR;
+                    streams.core.reset(stream, code, batch.own_mut());
+                }
+            }
+        }
+        let pulled = streams.content_bytes - before;
+        output.put_filling(batch, &mut self.services.spare_batches);
+        for (stream, slice) in cold {
+            self.read_cold_slice(socket, Some(stream), slice);
+        }
+        pulled
+    }
+
+    /// A task reads for this stream.
+    pub(super) fn note_stream_task(&mut self, socket: SocketId, stream: StreamId, task: TaskId) {
+        if let Some(streams) = self.streams_mut(socket) {
+            streams.tasks.push(StreamTask {
+                stream,
+                task,
+                head_only: None,
+            });
+        }
+    }
+
+    /// A slice of a file came from the disk for this stream.
+    pub(super) fn on_stream_slice(
+        &mut self,
+        socket: SocketId,
+        stream: StreamId,
+        slice: Vec<u8>,
+        result: Result<usize, Errno>,
+    ) {
+        let Some(streams) = self.streams_mut(socket) else {
+            return;
+        };
+        streams.tasks.retain(|task| task.stream != stream);
+        let Some(StreamBody::File { ahead, rest }) = streams.core.body_mut(stream) else {
+            return; // Reset meanwhile.
+        };
+        let read = result.unwrap_or(0);
+        if read == 0 {
+            self.with_output(socket, |streams, out| {
+                streams.core.reset(stream, ErrorCode::INTERNAL_ERROR, out);
+            });
+        } else {
+            let range = FileRange {
+                len: read as u64,
+                ..rest.clone()
+            };
+            *ahead = slice.into();
+            rest.offset += read as u64;
+            rest.len -= read as u64;
+            streams.core.set_ready(stream);
+            self.engine.note_read(&range);
+        }
+        self.mark_dirty(socket);
+    }
+
+    /// The answer to a request on a stream was made, or got lost.
+    pub(super) fn on_stream_answer(
+        &mut self,
+        socket: SocketId,
+        stream: StreamId,
+        answer: impl FnOnce(bool) -> Answer,
+    ) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        let Connection {
+            reading: Reading::Streams(streams),
+            output,
+            is_secure,
+            ..
+        } = connection
+        else {
+            return;
+        };
+        let Some(position) = streams.tasks.iter().position(|task| task.stream == stream) else {
+            return; // Cancelled after it had ended.
+        };
+        let head_only = streams.tasks.swap_remove(position).head_only;
+        let spare = &mut self.services.spare_batches;
+        let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
+        let mut answering = Answering {
+            socket,
+            streams: &mut *streams,
+            batch: &mut batch,
+            services: &mut self.services,
+            is_secure: *is_secure,
+        };
+        answering.write_answer(stream, answer(head_only.unwrap_or(false)));
+        output.put_filling(batch, &mut self.services.spare_batches);
+        self.mark_dirty(socket);
+    }
+
+    /// Begins to say goodbye (RFC 9113 §6.8); requests that are under way are still answered.
+    pub(super) fn drain_streams(&mut self, socket: SocketId) {
+        self.with_output(socket, |streams, out| {
+            streams.is_draining = true;
+            streams.core.begin_drain(out);
+        });
+    }
+
+    /// Says that nothing is read any more, and why.
+    pub(super) fn end_streams(&mut self, socket: SocketId, code: ErrorCode) {
+        self.with_output(socket, |streams, out| streams.core.goaway_now(code, out));
+        if let Some(connection) = self.table.get_mut(socket.0) {
+            self.services.abandon_reading(connection);
+            connection.close_after_output = true;
+            connection.linger = true;
+        }
+    }
+
+    fn with_output(&mut self, socket: SocketId, act: impl FnOnce(&mut Streams, &mut Vec<u8>)) {
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            return;
+        };
+        if let Connection {
+            reading: Reading::Streams(streams),
+            output,
+            ..
+        } = connection
+        {
+            let spare = &mut self.services.spare_batches;
+            let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
+            act(streams, batch.own_mut());
+            output.put_filling(batch, &mut self.services.spare_batches);
+            self.mark_dirty(socket);
+        }
+    }
+
+    fn streams_mut(&mut self, socket: SocketId) -> Option<&mut Streams> {
+        match &mut self.table.get_mut(socket.0)?.reading {
+            Reading::Streams(streams) => Some(streams),
+            _ => None,
+        }
+    }
+}
+
+impl Output {
+    /// The batch that is written into, taken out so that several borrowers can write.
+    pub(super) fn take_filling(
+        &mut self,
+        spare: impl FnOnce() -> Box<SendBatch>,
+    ) -> Box<SendBatch> {
+        let batch = self.filling.take().unwrap_or_else(spare);
+        self.queued_bytes -= batch.len();
+        batch
+    }
+
+    /// Puts it back, unless there is nothing in it.
+    #[expect(clippy::vec_box, reason = "batches move as their boxes")]
+    pub(super) fn put_filling(&mut self, batch: Box<SendBatch>, spare: &mut Vec<Box<SendBatch>>) {
+        if batch.is_empty() {
+            spare.push(batch);
+            return;
+        }
+        self.queued_bytes += batch.len();
+        self.filling = Some(batch);
+    }
+
+    /// [`Output::is_full`] while the batch is taken out.
+    pub(super) fn is_full_with(&self, batch: &SendBatch) -> bool {
+        self.queued_bytes + batch.len() >= crate::base::limits::OUTPUT_BYTES_MAX
+    }
+}
