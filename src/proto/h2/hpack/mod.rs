@@ -23,9 +23,9 @@ pub use decoder::Decoder;
 pub use field_list::{FieldList, ListedField};
 pub use validity::FieldFault;
 
-/// Writes fields of answers: static indices and literals without indexing.
+/// Writes answers: static indices and literals without indexing.
 pub mod encode {
-    pub use crate::http::hpack_block::{field, status};
+    pub use crate::http::hpack_block::{empty_table, field, status};
 }
 
 /// Why a block cannot be decoded. The dynamic tables of both ends no longer agree, so that the
