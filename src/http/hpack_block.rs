@@ -15,14 +15,6 @@ const CONNECTION_FIELDS: [&str; 5] = [
     "upgrade",
 ];
 
-/// Appends the change of the dynamic table to size 0 (RFC 7541 §6.3). An answer's table is never
-/// used, but a peer that lowers SETTINGS_HEADER_TABLE_SIZE below 4096 must be told so once, at the
-/// start of the first block behind our acknowledgement (RFC 9113 §4.3.1).
-pub fn empty_table(out: &mut Vec<u8>) {
-    const SIZE_UPDATE: u8 = 0x20;
-    integer(out, SIZE_UPDATE, 5, 0);
-}
-
 /// Appends the pseudo-field `:status`, which comes first in every answer (RFC 9113 §8.3.2).
 pub fn status(out: &mut Vec<u8>, code: u16) {
     debug_assert!((100..1000).contains(&code), "a status has three digits");

@@ -25,7 +25,7 @@ pub use validity::FieldFault;
 
 /// Writes answers: static indices and literals without indexing.
 pub mod encode {
-    pub use crate::http::hpack_block::{empty_table, field, status};
+    pub use crate::http::hpack_block::{field, status};
 }
 
 /// Why a block cannot be decoded. The dynamic tables of both ends no longer agree, so that the
