@@ -77,6 +77,8 @@ mod connection;
 mod error;
 mod flow;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hpack;
 mod receive;
 mod request;
@@ -84,6 +86,9 @@ mod schedule;
 mod send;
 mod settings;
 mod streams;
+
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Event, H2Connection, Step};
 pub use error::{ErrorCode, Failure};
