@@ -26,6 +26,12 @@ pub const CHUNK_EXTENSION_BYTES_MAX: usize = 16 * 1024;
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of an unwanted request body that are read and thrown away to keep the connection.
 pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of the table that a client's HPACK encoder may fill, counted as RFC 7541 §4.1 does. No
+/// flag: it is what SETTINGS_HEADER_TABLE_SIZE is at first, and few clients could use more.
+pub const HPACK_TABLE_BYTES_MAX: usize = 4096;
+/// A field section that unfolds to so many times what a request may have is not decoded to its end
+/// (a bomb of HPACK, CVE-2016-6581): the connection ends. No flag: up to there the answer is 431.
+pub const HPACK_WORK_FACTOR: usize = 8;
 
 // Connections.
 

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
+use super::hpack_block;
+
 /// Bytes of an IMF-fixdate.
 pub const DATE_BYTES: usize = 29;
 
@@ -32,12 +34,17 @@ pub fn parse(value: &[u8]) -> Option<u64> {
 const NAME: &[u8] = b"Date: ";
 const LINE_BYTES: usize = NAME.len() + DATE_BYTES + 2;
 
+/// Bytes of the field in HTTP/2 at most: its index, its length, and the date in plain.
+const H2_BYTES_MAX: usize = 2 + 1 + DATE_BYTES;
+
 /// The `Date` field line, rendered at most once a second.
 #[derive(Clone, Debug)]
 pub struct DateField {
     unix_seconds: u64,
     /// The line, followed by the empty line that ends a head.
     bytes: [u8; LINE_BYTES + 2],
+    /// The field for HTTP/2; its length changes with the date's Huffman code.
+    h2: Vec<u8>,
 }
 
 impl DateField {
@@ -49,6 +56,7 @@ impl DateField {
         let mut field = DateField {
             unix_seconds,
             bytes,
+            h2: Vec::with_capacity(H2_BYTES_MAX),
         };
         field.render();
         field
@@ -75,8 +83,18 @@ impl DateField {
         &self.bytes
     }
 
+    /// The field for HTTP/2: a literal without indexing, which holds for every connection.
+    #[inline]
+    pub fn h2(&self) -> &[u8] {
+        &self.h2
+    }
+
     fn render(&mut self) {
-        self.bytes[NAME.len()..LINE_BYTES - 2].copy_from_slice(&format(self.unix_seconds));
+        let date = format(self.unix_seconds);
+        self.bytes[NAME.len()..LINE_BYTES - 2].copy_from_slice(&date);
+        self.h2.clear();
+        hpack_block::field(&mut self.h2, "date", &date);
+        debug_assert!(self.h2.len() <= H2_BYTES_MAX);
     }
 }
 
@@ -117,11 +135,27 @@ mod tests {
         assert_eq!(&format(0), b"Thu, 01 Jan 1970 00:00:00 GMT");
     }
 
+    fn hex(text: &[u8]) -> Vec<u8> {
+        let digits: Vec<u8> = text.iter().filter(|b| **b != b' ').copied().collect();
+        let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).unwrap());
+        pairs
+            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+            .collect()
+    }
+
     #[test]
     fn the_field_follows_the_second() {
         let mut field = DateField::new(784_111_777);
         assert_eq!(field.line(), b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
         assert_eq!(field.line().len(), 37);
+        // RFC 7541 §C.6.1 has this form of date, though with indexing.
+        let date = hex(b"96 d07a be94 1054 d444 a820 0595 040b 8166 e082 a62d 1bff");
+        let mut rfc = DateField::new(1_382_386_401);
+        assert_eq!(rfc.line(), b"Date: Mon, 21 Oct 2013 20:13:21 GMT\r\n");
+        assert_eq!(rfc.h2(), [&b"\x0f\x12"[..], &date].concat());
+        let before = (rfc.h2.as_ptr(), rfc.h2().to_vec());
+        rfc.update(1_382_386_402);
+        assert!(rfc.h2() != before.1 && rfc.h2.as_ptr() == before.0);
         field.update(784_111_778);
         assert_eq!(
             field.last_line(),

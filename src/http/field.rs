@@ -235,8 +235,12 @@ pub fn parse_length(value: &[u8]) -> Option<u64> {
 }
 
 /// True for the bytes of a token (RFC 9110 §5.6.2).
-pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+pub const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+        )
 }
 
 /// True for the bytes of a field value (RFC 9110 §5.5): visible ones, SP, HTAB and obs-text.
@@ -288,6 +292,15 @@ mod tests {
         assert_eq!(fields.all(Known::Range).count(), 0);
         assert!(fields.has_any(KnownSet::of(&[Known::Range, Known::Accept])));
         assert!(!fields.has_any(KnownSet::of(&[Known::Range, Known::Host])));
+    }
+
+    /// RFC 9110 §5.6.2
+    #[test]
+    fn token_bytes_are_those_of_the_grammar() {
+        for byte in 0..=255_u8 {
+            let expected = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token_byte(byte), expected, "{byte}");
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub mod field;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod head;
+pub mod hpack_block;
+pub mod hpack_huffman;
+pub mod hpack_static;
 pub mod media_type;
 pub mod method;
 pub mod path;

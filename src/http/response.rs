@@ -5,7 +5,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 
-use super::Status;
+use super::{Status, hpack_block};
 
 /// The head of one response, without what belongs to the connection: `Date`, `Connection` and
 /// `Transfer-Encoding` are the final writer's.
@@ -61,23 +61,38 @@ impl ResponseHead {
             out.extend_from_slice(b"\r\n");
         }
     }
+
+    /// Appends status and fields as a field block of HTTP/2, without fields about the connection
+    /// (RFC 9113 §8.2.2).
+    pub fn render_h2(&self, out: &mut Vec<u8>) {
+        hpack_block::status(out, self.status.code());
+        for (name, value) in &self.fields {
+            hpack_block::field(out, name, value);
+        }
+    }
 }
 
 /// A head that was rendered once, for every protocol, and is sent many times. Clones share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadTemplate {
     status: Status,
-    h1: Bytes,
+    /// Where the rendering for HTTP/1 ends.
+    h1_bytes: u32,
+    /// The renderings for HTTP/1 and HTTP/2, in one allocation.
+    renderings: Bytes,
 }
 
 impl HeadTemplate {
     /// Renders `head`.
     pub fn new(head: &ResponseHead) -> HeadTemplate {
-        let mut h1 = Vec::new();
-        head.render_h1(&mut h1);
+        let mut renderings = Vec::new();
+        head.render_h1(&mut renderings);
+        let h1_bytes = u32::try_from(renderings.len()).expect("a head is far below 4 GiB");
+        head.render_h2(&mut renderings);
         HeadTemplate {
             status: head.status,
-            h1: h1.into(),
+            h1_bytes,
+            renderings: renderings.into_boxed_slice().into(),
         }
     }
 
@@ -89,11 +104,50 @@ impl HeadTemplate {
     /// Status line and field lines for HTTP/1, without `Date`, `Connection` and the empty line.
     #[inline]
     pub fn h1(&self) -> &[u8] {
-        &self.h1
+        &self.renderings[..self.h1_bytes as usize]
+    }
+
+    /// The field block for HTTP/2, without `date`. It holds for every connection.
+    #[inline]
+    pub fn h2(&self) -> &[u8] {
+        &self.renderings[self.h1_bytes as usize..]
     }
 
     /// Bytes that it occupies, for the cache's accounts.
     pub fn weight(&self) -> usize {
-        self.h1.len()
+        self.renderings.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_renderings_say_the_same_but_for_the_connection() {
+        let head = ResponseHead::new(Status::NOT_FOUND)
+            .with("Connection", "close")
+            .with("Server", "downpour")
+            .with_length(100);
+        let template = HeadTemplate::new(&head);
+        assert_eq!(
+            template.h1(),
+            b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nServer: downpour\r\n\
+              Content-Length: 100\r\n"
+        );
+        let mut block = Vec::new();
+        head.render_h2(&mut block);
+        assert_eq!(template.h2(), block);
+        // `:status 404`; `server` (54) and six bytes of Huffman code; `content-length` (28).
+        assert_eq!(block[..3], [0x8d, 0x0f, 39]);
+        assert_eq!(block[3], 0x80 | 6);
+        assert_eq!(block[10..], [0x0f, 13, 0x80 | 2, 0x08, 0x01]);
+        assert_eq!(template.weight(), template.h1().len() + template.h2().len());
+        assert_eq!(template.clone(), template);
+    }
+
+    #[test]
+    fn a_template_is_small() {
+        assert!(size_of::<HeadTemplate>() <= size_of::<Bytes>() + 8);
     }
 }

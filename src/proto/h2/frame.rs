@@ -10,7 +10,7 @@ use crate::base::limits::H2_FRAME_BYTES_MAX;
 pub(super) const HEADER_BYTES: usize = 9;
 
 /// What a client sends first (§3.4).
-pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The flags of §6; ACK shares its bit with END_STREAM.
 pub(super) mod flags {

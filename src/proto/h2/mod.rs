@@ -74,6 +74,7 @@
 
 mod abuse;
 mod connection;
+mod content;
 mod error;
 mod flow;
 mod frame;
@@ -92,6 +93,7 @@ mod tests;
 
 pub use connection::{Event, H2Connection, Step};
 pub use error::{ErrorCode, Failure};
+pub use frame::PREFACE;
 pub use hpack::FieldList;
 pub use request::HeadStorage;
 pub use schedule::Priority;

@@ -63,7 +63,7 @@ fn empty_frames_need_no_window() {
     rig.answer(1);
     assert!(rig.respond(3, false));
     assert_eq!(rig.core.room_now(StreamId(3)), 0);
-    let len = super::super::UNKNOWN_LENGTH;
+    let len = UNKNOWN_LENGTH;
     rig.core.queue_body(StreamId(3), 0, len);
     assert!(rig.core.next_turn().is_none());
     rig.core.write_data(StreamId(3), 0, true, &mut rig.out);
@@ -193,7 +193,9 @@ fn released_content_opens_the_windows() {
 #[test]
 fn content_of_ended_streams_leaks_no_window() {
     let ends: [fn(&mut Rig); 4] = [
-        |rig| drop(rig.core.reset(StreamId(1), ErrorCode::CANCEL, &mut rig.out)),
+        |rig| {
+            rig.core.reset(StreamId(1), ErrorCode::CANCEL, &mut rig.out);
+        },
         |rig| rig.core.discard_content(StreamId(1), &mut rig.out),
         |rig| rig.answer(1),
         // The peer's own reset can only come behind the frame.
