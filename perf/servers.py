@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +90,9 @@ def free_port():
 def start(name, root, body_bytes, scratch, wait=True):
     """Starts the server `name` on `root` and waits until it accepts connections."""
     port = free_port()
-    scratch = scratch / f"{name}-{port}"
-    scratch.mkdir()
+    # A port may come round again within a run.
+    scratch = Path(tempfile.mkdtemp(prefix=f"{name}-{port}-", dir=scratch))
+    scratch.chmod(0o755)  # Another user may own the worker.
     log = scratch / "output.log"
     command = ["taskset", "-c", str(SERVER_CPU), *command_of(name, port, root, body_bytes, scratch)]
     with log.open("wb") as output:
