@@ -1,5 +1,5 @@
-//! The fixed answer: frames that are copied, and into which only the stream is written. What is large
-//! of a body is named instead of copied.
+//! The fixed answer: frames that are copied, and into which only the stream is written. Large parts
+//! of a body are named instead of copied.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, header};
 
 /// What a peer takes in one frame unless it says otherwise (SETTINGS_MAX_FRAME_SIZE).
 pub const DATA_BYTES_MAX: usize = 16_384;
-/// Up to here a copy costs less than one more piece in a send.
+/// Up to here a copy is cheap beside one more piece in a send.
 const COPY_BYTES_MAX: usize = 4096;
 const STREAM_AT: usize = 5;
 
