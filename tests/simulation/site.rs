@@ -76,6 +76,11 @@ impl Site {
         self.directory.path().join("root")
     }
 
+    /// The directory that the root lies in.
+    pub(crate) fn beside_root(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Puts another file in the place of `path` at the virtual time `now`.
     pub(crate) fn replace(&mut self, path: &'static str, content: Vec<u8>, now: Duration) {
         self.set(path, Some(content), now);
