@@ -85,6 +85,13 @@ impl Driver {
         panic!("a client spins");
     }
 
+    /// Drops every future: those that never ended hold their own driver.
+    pub(crate) fn end(&self) {
+        let tasks = self.inner.tasks.take();
+        drop(tasks);
+        self.inner.spawned.take();
+    }
+
     /// Waits for `delay` of virtual time.
     pub(crate) async fn pause(&self, delay: Duration) {
         let is_over = Rc::new(Cell::new(false));

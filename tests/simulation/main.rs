@@ -194,6 +194,8 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     drop(worker);
     assert_eq!(count.open(), 0, "connections are counted that are gone");
     sim.settle();
+    clients.borrow().iter().for_each(Actor::go_on);
+    sim.settle();
     sim.assert_quiescent();
 
     let coverage = sim.coverage();
@@ -214,6 +216,7 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
         };
         let _explain = Explain(actor);
         checked += actor.check(&sim, truth, excuses);
+        actor.driver().inspect(|driver| driver.end());
     }
     check_store(store);
     Run {
@@ -243,6 +246,19 @@ impl Actor {
         }
     }
 
+    fn driver(&self) -> Option<&Driver> {
+        match self {
+            Actor::Plain(..) => None,
+            Actor::Secure(_, _, driver) => Some(driver),
+            Actor::Streams(_, begun) => Some(&begun.driver),
+        }
+    }
+
+    /// Takes in what came last.
+    fn go_on(&self) {
+        self.driver().inspect(|driver| driver.go_on());
+    }
+
     fn starts_at(&self) -> Duration {
         match self {
             Actor::Plain(plan, _) | Actor::Secure(plan, ..) => plan.starts_at,
@@ -253,14 +269,8 @@ impl Actor {
     fn check(&self, sim: &Sim, truth: Truth<'_>, excuses: Excuses) -> Checked {
         match self {
             Actor::Plain(plan, client) => plan.check(&Heard::of(client), sim, truth, excuses),
-            Actor::Secure(plan, wire, driver) => {
-                driver.go_on();
-                plan.check(&wire.heard(), sim, truth, excuses)
-            }
-            Actor::Streams(plan, begun) => {
-                begun.go_on();
-                plan.check(begun, sim, truth, excuses)
-            }
+            Actor::Secure(plan, wire, _) => plan.check(&wire.heard(), sim, truth, excuses),
+            Actor::Streams(plan, begun) => plan.check(begun, sim, truth, excuses),
         }
     }
 }
@@ -402,7 +412,7 @@ fn plan_streams(
         let listener = if plan.tls.is_some() { SECURE } else { PLAIN };
         let client = sim.connect(listener);
         let begun = plan.begin(sim, &client);
-        begun.go_on();
+        begun.driver.go_on();
         Actor::Streams(plan, begun)
     };
     (starts_at, Box::new(begin))

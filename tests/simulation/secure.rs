@@ -152,7 +152,14 @@ pub(crate) async fn follow(driver: Driver, wire: Wire, script: ClientScript) {
             }
             Step::Pause(pause) => driver.pause(pause).await,
             Step::Read(reading) => wire.client().reads(reading),
-            Step::HalfClose => wire.half_close(),
+            Step::HalfClose => {
+                poll_fn(|_| match wire.look(|_| wire.is_handshaking()) {
+                    true if !wire.is_over() => Poll::Pending,
+                    _ => Poll::Ready(()),
+                })
+                .await;
+                wire.half_close();
+            }
             Step::Close => break,
             Step::Reset => wire.client().reset(),
             Step::Vanish => wire.client().vanish(),

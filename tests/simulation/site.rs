@@ -187,6 +187,10 @@ pub(crate) const SECRET: &[u8] = b"this is outside of the root or hidden";
 
 /// Bytes without a pattern, so that no two parts of them are alike.
 pub(crate) fn content(random: &mut Random, len: usize) -> Vec<u8> {
-    let words = std::iter::repeat_with(|| random.word().to_le_bytes());
-    words.flatten().take(len).collect()
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        bytes.extend_from_slice(&random.word().to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
 }

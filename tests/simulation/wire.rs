@@ -77,7 +77,9 @@ impl Wire {
 
     /// Says that nothing follows, and goes on reading.
     pub(crate) fn half_close(&self) {
-        if let Some(tls) = &mut self.state.borrow_mut().tls {
+        if let Some(tls) = &mut self.state.borrow_mut().tls
+            && !tls.connection.is_handshaking()
+        {
             tls.connection.send_close_notify();
         }
         self.send_sealed();
@@ -116,6 +118,13 @@ impl Wire {
             Some(tls) => look(&tls.plain),
             None => look(&self.client.received()),
         }
+    }
+
+    /// True while nothing can be said yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        let state = self.state.borrow();
+        let is_handshaking = |tls: &Box<Tls>| tls.connection.is_handshaking();
+        state.tls.as_ref().is_some_and(is_handshaking)
     }
 
     /// True when nothing more will be heard.
