@@ -119,6 +119,9 @@ pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// A peer's dynamic table (SETTINGS_HEADER_TABLE_SIZE): what it has before it hears from us.
 pub const H2_HEADER_TABLE_BYTES: usize = 4096;
+/// Payload of the largest DATA frame that we send, however much the peer takes: the length of one
+/// turn. No flag: a peer that takes more than the usual 16 KiB has asked for it, up to here.
+pub const H2_TURN_BYTES_MAX: usize = 64 * 1024;
 /// CONTINUATION frames of one field block (CVE-2024-27316). No flag: a list of `--max-head-bytes`
 /// needs two.
 pub const H2_CONTINUATIONS_MAX: u32 = 8;

@@ -78,6 +78,11 @@ impl ReceiveWindow {
         }
     }
 
+    /// The peer can send nothing.
+    pub(super) fn is_shut(&self) -> bool {
+        self.left == 0
+    }
+
     /// Gives `bytes` back; the increment of a WINDOW_UPDATE when it is time for one.
     #[inline]
     pub(super) fn give_back(&mut self, bytes: usize) -> Option<u32> {

@@ -183,7 +183,12 @@ impl<B> H2Connection<B> {
                 stream.state = state;
                 stream.body = None;
                 sync(&mut self.schedule, stream);
+                let is_stuck = stream.receive.is_shut();
                 self.discard_content(StreamId(id), out);
+                if is_stuck {
+                    // §8.1: the peer waits for a window that nobody will open.
+                    self.reset(StreamId(id), ErrorCode::NO_ERROR, out);
+                }
             }
         }
     }

@@ -250,6 +250,26 @@ fn unwanted_content_is_taken_up_to_a_bound() {
     assert_eq!(rig.core.open_streams(), 0);
 }
 
+/// §8.1: nor does it wait for a window that nobody will open.
+#[test]
+fn a_stuck_request_ends_with_its_answer() {
+    let limits = H2Settings {
+        initial_window: 65_535,
+        ..H2Settings::default()
+    };
+    let mut rig = Rig::with(&limits);
+    rig.open_for_content(1);
+    for _ in 0..3 {
+        rig.feed(&data(1, 0, &[0; 16_384]));
+    }
+    rig.feed(&data(1, 0, &[0; 65_535 - 3 * 16_384]));
+    rig.answer(1);
+    let sent = rig.sent();
+    assert_eq!(sent.last(), Some(&reset_frame(1, ErrorCode::NO_ERROR)));
+    assert_eq!((sent[0].kind, sent[0].flags), (Kind::Headers, WHOLE));
+    assert_eq!(rig.core.open_streams(), 0);
+}
+
 /// Content that the owner does not want is not told of; the stream lives until it is answered.
 #[test]
 fn discarded_content_gives_no_events() {
