@@ -82,8 +82,8 @@ struct Rules {
 }
 
 /// The cryptography: X25519MLKEM768, X25519, P-256 and P-384 in the client's order of preference,
-/// and ciphers that are all authenticated and forward secret, in the client's order too: one without
-/// AES in hardware says so by asking for ChaCha20 first.
+/// and ciphers that are all authenticated and forward secret, in the client's order too: who has no
+/// AES in hardware asks for ChaCha20 first.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -133,8 +133,8 @@ impl TlsServer {
         Ok(())
     }
 
-    /// Tells the time, once a second or so: random ticket keys are made anew every twelve hours, and
-    /// tickets grow old.
+    /// Tells the time, once a second or so: tickets grow old, and random keys are made anew every
+    /// twelve hours.
     pub fn rotate_tickets(&self, unix_seconds: u64) -> Result<(), TlsError> {
         self.shared.tickets.rotate(unix_seconds)
     }

@@ -14,8 +14,8 @@ use crate::base::limits::{HANDSHAKE_FRAGMENT_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Bytes of a record's header (RFC 8446 §5.1).
 const HEADER_BYTES: usize = 5;
-/// What a record is longer than its plaintext, at most: header, explicit nonce and tag of AES-GCM in
-/// TLS 1.2.
+/// What a record is longer than its plaintext, at most: header, explicit nonce and tag of AES-GCM
+/// in TLS 1.2.
 const OVERHEAD_BYTES_MAX: usize = HEADER_BYTES + 8 + 16;
 /// Ciphertext of one record (RFC 5246 §6.2.3; TLS 1.3 allows less).
 const CIPHERTEXT_BYTES_MAX: usize = RECORD_BYTES_MAX + 2048;
@@ -181,7 +181,7 @@ impl Session {
         }
     }
 
-    /// rustls has queued the alert that goes with its error. While it has something queued, it looks
+    /// rustls has queued the alert that goes with its error. While it has something queued it looks
     /// at no input; afterwards it must not look at any again.
     fn say_last_words(&mut self, out: &mut Vec<u8>) {
         while self.tls.wants_write() {

@@ -70,7 +70,8 @@ pub(crate) fn read_all(project: &Path, folders: &[&str]) -> Vec<Source> {
         .collect();
     let tests: Vec<String> = sources.iter().flat_map(modules_of_tests).collect();
     for source in &mut sources {
-        if tests.contains(&source.path) {
+        let is_below = |file: &String| source.path.starts_with(&file.replace(".rs", "/"));
+        if tests.contains(&source.path) || tests.iter().any(is_below) {
             source.production = source.code.replace(|byte| byte != '\n', " ");
         }
     }
@@ -94,7 +95,8 @@ pub(crate) fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Files of the modules that `source` declares as `#[cfg(test)] mod name;`.
+/// Files of the modules that `source` declares as `#[cfg(test)] mod name;`. What lies in a folder
+/// of that name belongs to them.
 fn modules_of_tests(source: &Source) -> Vec<String> {
     let folder = match source.path.strip_suffix("/mod.rs") {
         Some(folder) => folder,

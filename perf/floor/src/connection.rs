@@ -1,16 +1,10 @@
-//! What the floor knows of one connection.
-
-use crate::request::Carry;
+//! What the loop knows of one connection.
 
 /// Indexed by descriptor; the default is a free slot.
-#[derive(Clone, Copy, Default)]
-pub struct Connection {
-    /// The end of the last head that is not complete.
-    pub carry: Carry,
-    /// Requests that wait for an answer that keeps the connection.
-    pub unanswered: u32,
-    /// One more request, the last, waits for its answer.
-    pub last_unanswered: bool,
+#[derive(Default)]
+pub struct Connection<M> {
+    /// What the protocol remembers of it.
+    pub memory: M,
     /// No request is read any more; the connection ends when nothing is in flight.
     pub ending: bool,
     /// A multishot receive is armed.
@@ -23,10 +17,10 @@ pub struct Connection {
     pub send: Option<Send>,
 }
 
-/// A part of one of the fixed responses.
+/// A part of what the protocol gave to be sent.
 #[derive(Clone, Copy)]
 pub struct Send {
-    /// Where the next byte is; the responses outlive every send.
+    /// Where the next byte is; the bytes outlive the send, as [`crate::server::Protocol`] promises.
     pub bytes: *const u8,
     /// How many bytes are left.
     pub len: u32,

@@ -74,9 +74,12 @@
 
 mod abuse;
 mod connection;
+mod content;
 mod error;
 mod flow;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hpack;
 mod receive;
 mod request;
@@ -84,6 +87,9 @@ mod schedule;
 mod send;
 mod settings;
 mod streams;
+
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Event, H2Connection, Step};
 pub use error::{ErrorCode, Failure};

@@ -253,7 +253,7 @@ fn a_self_signed_certificate_serves_its_names() {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let made = crate::tls::self_signed(&names, crate::tls::peer::NOW).unwrap();
     assert_eq!(made.fingerprint.len(), 32 * 3 - 1);
-    let server = crate::tls::TlsServer::new(settings(), made.credentials, crate::tls::peer::NOW);
+    let server = crate::tls::TlsServer::new(settings(), made.credentials(), crate::tls::peer::NOW);
     let config = client_config(&made.certificate, &rustls::version::TLS13);
     for name in ["localhost", "127.0.0.1", "::1"] {
         connect_to(server.as_ref().unwrap(), &Arc::new(config.clone()), name);
@@ -270,7 +270,7 @@ fn what_is_shown_of_keys_and_sessions_holds_no_secret() {
     let expected = "TlsServer Session { phase: Established, is_h2: true, .. }";
     assert_eq!(shown, expected);
     let credentials = crate::tls::self_signed(&["localhost".to_owned()], crate::tls::peer::NOW);
-    let shown = format!("{:?}", credentials.unwrap().credentials);
+    let shown = format!("{:?}", credentials.unwrap().credentials());
     assert!(
         shown.starts_with("Credentials(localhost until 20"),
         "{shown}"
