@@ -34,7 +34,6 @@ pub(crate) mod code {
     pub(crate) const PROTOCOL_ERROR: u32 = 1;
     pub(crate) const INTERNAL_ERROR: u32 = 2;
     pub(crate) const FLOW_CONTROL_ERROR: u32 = 3;
-    pub(crate) const STREAM_CLOSED: u32 = 5;
     pub(crate) const FRAME_SIZE_ERROR: u32 = 6;
     pub(crate) const CANCEL: u32 = 8;
     pub(crate) const COMPRESSION_ERROR: u32 = 9;
@@ -151,6 +150,8 @@ pub(crate) struct Http2<S = TcpStream> {
     /// Opens windows as content comes. Else the test does.
     pub(crate) opens_windows: bool,
     pub(crate) answers_pings: bool,
+    /// Sends nothing by itself, since somebody else sends beside it.
+    pub(crate) is_mute: bool,
     /// The last stream and the code of each GOAWAY.
     pub(crate) goaways: Vec<(u32, u32)>,
     /// Payloads of acknowledged PINGs.
@@ -223,6 +224,7 @@ impl<S: Read + Write> Http2<S> {
             window: WINDOW,
             opens_windows: true,
             answers_pings: true,
+            is_mute: false,
             goaways: Vec::new(),
             pongs: Vec::new(),
             reads: 0,
@@ -432,12 +434,12 @@ impl<S: Read + Write> Http2<S> {
             }
             kind::SETTINGS if flags & ACK != 0 => assert!(payload.is_empty()),
             kind::SETTINGS => {
-                self.try_send(self::frame(kind::SETTINGS, ACK, 0, &[]));
+                self.reply(self::frame(kind::SETTINGS, ACK, 0, &[]));
             }
             kind::PING if flags & ACK != 0 => self.pongs.push(payload.clone()),
             kind::PING => {
                 if self.answers_pings {
-                    self.try_send(self::frame(kind::PING, ACK, 0, payload));
+                    self.reply(self::frame(kind::PING, ACK, 0, payload));
                 }
             }
             kind::GOAWAY => {
@@ -447,6 +449,12 @@ impl<S: Read + Write> Http2<S> {
             }
             kind::WINDOW_UPDATE => assert_eq!(payload.len(), 4),
             other => panic!("a frame of type {other}"),
+        }
+    }
+
+    fn reply(&mut self, bytes: Vec<u8>) {
+        if !self.is_mute {
+            self.try_send(bytes);
         }
     }
 
@@ -506,7 +514,7 @@ impl<S: Read + Write> Http2<S> {
         if self.opens_windows && len > 0 {
             self.window += len;
             more.extend(window_update(0, len as u32));
-            self.try_send(more);
+            self.reply(more);
         }
     }
 }
