@@ -9,6 +9,7 @@
 mod client;
 mod ending;
 mod files;
+mod foreign;
 mod freshness;
 mod hostile;
 mod http2;
@@ -19,6 +20,8 @@ mod leaks;
 mod life;
 mod requests;
 mod rig;
+mod tls;
+mod tls_client;
 mod welcome;
 
 macro_rules! behaviour {
@@ -152,6 +155,32 @@ behaviour! {
         window_updates_are_bounded
         floods_without_reading_are_bounded
         silent_connections_cost_little
+    }
+    tls {
+        every_body_over_both_versions_and_protocols
+        pipelined_over_tls
+        cold_files_over_tls
+        a_truncated_file_over_tls
+        the_end_is_told
+        an_orderly_end_over_tls
+        a_handshake_may_come_in_any_pieces
+        broken_handshakes_leave_nothing
+        a_handshake_has_a_deadline
+        silent_peers_keep_nobody_out
+        more_handshakes_than_at_a_time
+        plain_http_is_told_its_mistake
+        plain_requests_are_sent_on
+        certificates_change_under_open_connections
+        sessions_resume_across_workers
+        who_reads_nothing_over_tls_is_cut
+    }
+    foreign {
+        curl_gets_every_body
+        curl_asks_for_all_sorts
+        curl_in_parallel
+        nghttp_gets_every_body
+        h2load_loses_nothing
+        openssl_shakes_hands
     }
     welcome {
         the_welcome_site_needs_no_directory
