@@ -137,8 +137,8 @@ pub const H2_RESETS_PER_SECOND: u32 = 50;
 /// Streams that a peer may make us reset or refuse at once, and each second after (CVE-2025-8671).
 pub const H2_FAULTS_BURST: u32 = 200;
 pub const H2_FAULTS_PER_SECOND: u32 = 20;
-/// Frames that bring nothing by themselves (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA…) at
-/// once, and each second after (CVE-2019-9512, -9515, -9518).
+/// Frames that bring nothing by themselves (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA…)
+/// at once, and each second after (CVE-2019-9512, -9515, -9518).
 pub const H2_CONTROL_BURST: u32 = 1000;
 pub const H2_CONTROL_PER_SECOND: u32 = 100;
 /// Such frames that one request, or one DATA frame that we send, pays for: clients open windows and

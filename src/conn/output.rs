@@ -339,7 +339,7 @@ impl<E: Engine> Connections<E> {
             return; // `resume_input` has marked it.
         }
         if connection.peer_done && !connection.is_answering() {
-            self.terminate(socket);
+            self.finish(socket);
             return;
         }
         self.on_done(socket);

@@ -91,8 +91,10 @@ impl<E: Engine> Connections<E> {
             || connection.sending != Sending::Idle
             || connection.dirty
             || connection.has_output();
-        if connection.life == Life::Lingering || !answering {
+        if connection.life == Life::Lingering {
             self.terminate(socket);
+        } else if !answering {
+            self.finish(socket);
         }
     }
 

@@ -19,6 +19,7 @@ mod names;
 mod peer;
 mod pem;
 mod plain_http;
+mod preference;
 mod self_signed;
 mod server;
 mod session;

@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) exchanges: Vec<Exchange>,
     /// When it connects.
     pub(crate) starts_at: Duration,
+    /// It speaks TLS.
+    pub(crate) is_secure: bool,
 }
 
 /// How it goes about it.
@@ -85,6 +87,7 @@ impl Plan {
             manner,
             exchanges,
             starts_at: Duration::from_micros(random.any_size(23)),
+            is_secure: false,
         }
     }
 
@@ -221,11 +224,34 @@ fn fill_in(text: &str, got: &[u8], before: &[bool]) -> Vec<u8> {
         .into_bytes()
 }
 
+/// What a client has heard, below or above TLS.
+pub(crate) struct Heard {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) end: Option<ClientEnd>,
+    /// A fault of the settings struck it.
+    pub(crate) is_disturbed: bool,
+}
+
+impl Heard {
+    /// What came as it is.
+    pub(crate) fn of(client: &Client) -> Heard {
+        Heard {
+            bytes: client.received().to_vec(),
+            end: client.end(),
+            is_disturbed: client.is_disturbed(),
+        }
+    }
+}
+
 /// How much was checked.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Checked {
     /// Whole answers.
     pub(crate) answers: usize,
+    /// Those of them that came on streams of HTTP/2.
+    pub(crate) streams: usize,
+    /// Those of them that came over TLS.
+    pub(crate) secure: usize,
     /// Clients that had to get every answer, and got some.
     pub(crate) without_excuse: usize,
 }
@@ -233,6 +259,8 @@ pub(crate) struct Checked {
 impl std::ops::AddAssign for Checked {
     fn add_assign(&mut self, other: Checked) {
         self.answers += other.answers;
+        self.streams += other.streams;
+        self.secure += other.secure;
         self.without_excuse += other.without_excuse;
     }
 }
@@ -244,19 +272,22 @@ pub(crate) struct Excuses {
     pub(crate) drained: bool,
     /// Connections that were not accepted for want of descriptors are closed.
     pub(crate) shed: bool,
+    /// There may be more TLS handshakes than the worker takes at a time.
+    pub(crate) may_wait_for_tls: bool,
 }
 
 impl Plan {
     /// Checks everything that the client has received; says how much that was.
     pub(crate) fn check(
         &self,
-        client: &Client,
+        heard: &Heard,
         sim: &Sim,
         mut truth: Truth<'_>,
         excuses: Excuses,
     ) -> Checked {
-        let bytes = client.received();
-        if truth.may_be_full && is_refusal(&bytes) {
+        let bytes = &heard.bytes;
+        let is_surplus = is_refusal(bytes) || (self.is_secure && bytes.is_empty());
+        if truth.may_be_full && is_surplus {
             return Checked::default();
         }
         let mut offset = 0;
@@ -267,14 +298,21 @@ impl Plan {
             if offset == bytes.len() || told_close {
                 break;
             }
-            match parse(&bytes, offset, exchange.head_only) {
+            match parse(bytes, offset, exchange.head_only) {
                 Parsed::NoHead => cut_off = true,
                 Parsed::CutOff(response) => {
-                    exchange.expected.check_cut_off(&response, &bytes, &truth);
+                    exchange.expected.check_cut_off(
+                        &response,
+                        &bytes[response.content.clone()],
+                        &truth,
+                    );
                     cut_off = true;
                 }
                 Parsed::Whole(response) => {
-                    self.check_answer(exchange, &response, &bytes, sim, &truth);
+                    check_date(&response, sim);
+                    let content = &bytes[response.content.clone()];
+                    let (expected, head_only) = (&exchange.expected, exchange.head_only);
+                    expected.check(&response, content, head_only, &truth);
                     told_close = response.says_close();
                     assert!(told_close || !exchange.ends, "the connection must end");
                     assert!(
@@ -290,7 +328,7 @@ impl Plan {
             offset = bytes.len();
         }
         if self.manner == Manner::Unfinished && offset < bytes.len() {
-            let Parsed::Whole(response) = parse(&bytes, offset, false) else {
+            let Parsed::Whole(response) = parse(bytes, offset, false) else {
                 panic!("half of a 408");
             };
             assert!(response.status == 408 && response.says_close());
@@ -299,9 +337,10 @@ impl Plan {
         assert_eq!(offset, bytes.len(), "bytes after the last answer");
         let all = answered == self.exchanges.len() && !cut_off;
         let excused = !self.is_patient()
-            || client.is_disturbed()
+            || heard.is_disturbed
             || excuses.drained
-            || (truth.may_fail && (cut_off || client.end() == Some(ClientEnd::Reset)))
+            || (truth.may_fail && (cut_off || heard.end == Some(ClientEnd::Reset)))
+            || (excuses.may_wait_for_tls && self.is_secure && bytes.is_empty())
             || (excuses.shed && bytes.is_empty())
             || self
                 .exchanges
@@ -311,53 +350,33 @@ impl Plan {
             all || excused,
             "{answered} of {} answers, end {:?}",
             self.exchanges.len(),
-            client.end()
+            heard.end
         );
-        self.check_end(client, all, excused);
+        self.check_end(heard, all, excused);
         Checked {
             answers: answered,
+            streams: 0,
+            secure: if self.is_secure { answered } else { 0 },
             without_excuse: usize::from(!excused && answered > 0),
         }
     }
 
-    fn check_answer(
-        &self,
-        exchange: &Exchange,
-        response: &Response,
-        bytes: &[u8],
-        sim: &Sim,
-        truth: &Truth<'_>,
-    ) {
-        let date = response.field("date").expect("RFC 9110 §6.6.1");
-        let date = httpdate::parse_http_date(date).expect("an IMF-fixdate");
-        let unix = date
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
-        let latest = 2_000_000_000 + sim.elapsed().as_secs();
-        assert!((2_000_000_000..=latest).contains(&unix), "Date is {unix}");
-        exchange
-            .expected
-            .check(response, bytes, exchange.head_only, truth);
-    }
-
     /// A client that was left alone and got all that it asked for sees an orderly end.
-    fn check_end(&self, client: &Client, all: bool, excused: bool) {
+    fn check_end(&self, heard: &Heard, all: bool, excused: bool) {
         let last = self.exchanges.last();
         let waits_for_end = last.is_some_and(|last| last.ends && !last.is_long)
             || matches!(self.manner, Manner::HalfClosing | Manner::Silent);
         if all && !excused && waits_for_end {
-            assert_eq!(
-                client.end(),
-                Some(ClientEnd::Eof),
-                "the end was not orderly"
-            );
+            assert_eq!(heard.end, Some(ClientEnd::Eof), "the end was not orderly");
         }
     }
 
     /// For the message of a failure.
     pub(crate) fn describe(&self) -> String {
-        let mut text = format!("{:?}, from {:?}:", self.manner, self.starts_at);
+        let mut text = format!(
+            "{:?} (TLS: {}), from {:?}:",
+            self.manner, self.is_secure, self.starts_at
+        );
         for exchange in &self.exchanges {
             let request = match &exchange.request {
                 Request::Fixed(bytes) => bytes.escape_ascii().to_string(),
@@ -368,4 +387,14 @@ impl Plan {
         }
         text
     }
+}
+
+/// `Date` is the time at which the answer was made (RFC 9110 §6.6.1).
+pub(crate) fn check_date(response: &Response, sim: &Sim) {
+    let date = response.field("date").expect("RFC 9110 §6.6.1");
+    let date = httpdate::parse_http_date(date).expect("an IMF-fixdate");
+    let since = date.duration_since(std::time::UNIX_EPOCH);
+    let unix = since.unwrap().as_secs();
+    let latest = 2_000_000_000 + sim.elapsed().as_secs();
+    assert!((2_000_000_000..=latest).contains(&unix), "Date is {unix}");
 }

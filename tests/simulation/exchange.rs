@@ -21,6 +21,7 @@ pub(crate) struct Exchange {
 }
 
 /// The bytes of a request.
+#[derive(Clone)]
 pub(crate) enum Request {
     Fixed(Vec<u8>),
     /// With the entity tag and the date of the answer before in the place of `{tag}`, `{date}`.
@@ -202,6 +203,15 @@ impl Exchange {
         }
     }
 
+    /// POST with content that comes apart from it.
+    pub(crate) fn upload(random: &mut Random, said_len: Option<usize>) -> Exchange {
+        let target = target_of(random, "a.css");
+        let line = said_len.map_or(String::new(), |len| format!("Content-Length: {len}\r\n"));
+        let (method, status): (_, &[u16]) =
+            random.pick(&[("POST", &[405][..]), ("PUT", &[405]), ("BREW", &[501])]);
+        Exchange::fixed(request(method, &target, &line), Expected::Error(status))
+    }
+
     fn part(random: &mut Random, path: &'static str, target: &str) -> Exchange {
         let from = random.any_size(20) as usize;
         let part = match random.below(3) {
@@ -321,11 +331,10 @@ impl Expected {
     pub(crate) fn check(
         &self,
         response: &Response,
-        bytes: &[u8],
+        content: &[u8],
         head_only: bool,
         truth: &Truth<'_>,
     ) {
-        let content = &bytes[response.content.clone()];
         assert!(
             !content.windows(SECRET.len()).any(|window| window == SECRET),
             "a secret"
@@ -366,8 +375,7 @@ impl Expected {
     }
 
     /// Checks the beginning of a response that is cut off.
-    pub(crate) fn check_cut_off(&self, response: &Response, bytes: &[u8], truth: &Truth<'_>) {
-        let content = &bytes[response.content.clone()];
+    pub(crate) fn check_cut_off(&self, response: &Response, content: &[u8], truth: &Truth<'_>) {
         let (path, from) = match (self, response.status) {
             (Expected::Whole(path) | Expected::Unchanged(path), 200) => (path, 0),
             (Expected::Part(path, _), 200) => (path, 0),

@@ -18,9 +18,13 @@
 )]
 
 mod client;
+mod driver;
 mod exchange;
 mod response;
+mod secure;
 mod site;
+mod streams;
+mod wire;
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -33,14 +37,23 @@ use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services
 use downpour::engine::sim::{Client, Coverage, Fault, Random, Sim, SimEngine, SimSettings};
 use downpour::engine::{Engine, ListenerId};
 use downpour::handler::files::{Files, Site as ServedSite, SiteSettings};
+use downpour::proto::h2::H2Settings;
 use downpour::worker::{Mailbox, Message, Turn, Worker};
+use rustls::ClientConfig;
 
-use client::{Checked, Excuses, Plan};
+use client::{Checked, Excuses, Heard, Plan};
+use driver::Driver;
 use exchange::Truth;
+use secure::ClientConfigs;
 use site::Site;
+use streams::{StreamsClient, StreamsPlan};
+use wire::Wire;
 
 /// Runs of an ordinary test.
 const SEEDS: u64 = 50;
+/// The worker's listeners.
+const PLAIN: ListenerId = ListenerId(0);
+const SECURE: ListenerId = ListenerId(1);
 /// Clients begin within this time.
 const STARTS_WITHIN: Duration = Duration::from_secs(9);
 
@@ -81,6 +94,10 @@ fn a_worker_keeps_its_promises_in_every_world() {
     let enough = |count: usize, per_run: u64| count as u64 >= per_run * seeds;
     assert!(
         enough(checked.answers, 30) && enough(checked.without_excuse, 5),
+        "{checked:?}"
+    );
+    assert!(
+        enough(checked.streams, 30) && enough(checked.secure, 10),
         "{checked:?}"
     );
     assert_eq!(
@@ -148,18 +165,22 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     let mut random = Random::new(seed ^ 0x00C1_1E17);
     let site = Rc::new(RefCell::new(Site::new(&mut random)));
     let slow_disk = settings.slow_disk > 0.0;
+    let takes_long_requests = settings.receive_buffer_bytes >= 1024;
     let engine = SimEngine::new(seed, settings).expect("an eventfd");
     let sim = engine.sim();
     let store = Arc::new(Store::new(store_settings(&mut random)));
     let connections_max = random.pick(&[4, 1000, 1000]);
     let count = ConnectionCount::new(connections_max);
-    let mut worker = make_worker(engine, &mut random, &site.borrow(), &store);
-    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
-    worker
-        .connections_mut()
-        .listen(listener.into(), ListenerKind::Plain, count.clone());
+    let connection_settings = connection_settings(&mut random);
+    let handshakes_max = connection_settings.handshakes_max;
+    let mut worker = make_worker(engine, connection_settings, &site.borrow(), &store);
+    for kind in [ListenerKind::Plain, ListenerKind::Tls] {
+        let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
+        let connections = worker.connections_mut();
+        connections.listen(listener.into(), kind, count.clone());
+    }
     let mailbox = worker.mailbox();
-    let clients = plan_clients(&sim, &mut random);
+    let clients = plan_clients(&sim, &mut random, takes_long_requests);
     plan_changes(&sim, &mut random, &site);
     let drains_early = random.chance(0.25);
     if drains_early {
@@ -173,25 +194,29 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     drop(worker);
     assert_eq!(count.open(), 0, "connections are counted that are gone");
     sim.settle();
+    clients.borrow().iter().for_each(Actor::go_on);
+    sim.settle();
     sim.assert_quiescent();
 
     let coverage = sim.coverage();
     let excuses = Excuses {
         drained: drains_early,
         shed: coverage.of(Fault::AcceptFailed) > 0,
+        may_wait_for_tls: handshakes_max < 100,
     };
     let mut checked = Checked::default();
-    for (plan, client) in clients.borrow().iter() {
+    for actor in clients.borrow().iter() {
         let truth = Truth {
             site: &site,
-            since: plan.starts_at,
+            since: actor.starts_at(),
             lag: Duration::from_millis(if slow_disk { 30_000 } else { 1_200 }),
             may_fail: coverage.of(Fault::IoError) > 0,
             may_be_full: connections_max < 1000,
             tag_before: None,
         };
-        let _explain = Explain(plan, client);
-        checked += plan.check(client, &sim, truth, excuses);
+        let _explain = Explain(actor);
+        checked += actor.check(&sim, truth, excuses);
+        actor.driver().inspect(|driver| driver.end());
     }
     check_store(store);
     Run {
@@ -202,22 +227,82 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     }
 }
 
+/// One client with its plan.
+enum Actor {
+    /// HTTP/1.1, by the engine's own scripts.
+    Plain(Plan, Client),
+    /// The same over TLS.
+    Secure(Plan, Wire, Driver),
+    /// HTTP/2, with or without TLS.
+    Streams(StreamsPlan, StreamsClient),
+}
+
+impl Actor {
+    fn client(&self) -> &Client {
+        match self {
+            Actor::Plain(_, client) => client,
+            Actor::Secure(_, wire, _) => wire.client(),
+            Actor::Streams(_, begun) => begun.wire.client(),
+        }
+    }
+
+    fn driver(&self) -> Option<&Driver> {
+        match self {
+            Actor::Plain(..) => None,
+            Actor::Secure(_, _, driver) => Some(driver),
+            Actor::Streams(_, begun) => Some(&begun.driver),
+        }
+    }
+
+    /// Takes in what came last.
+    fn go_on(&self) {
+        self.driver().inspect(|driver| driver.go_on());
+    }
+
+    fn starts_at(&self) -> Duration {
+        match self {
+            Actor::Plain(plan, _) | Actor::Secure(plan, ..) => plan.starts_at,
+            Actor::Streams(plan, _) => plan.starts_at,
+        }
+    }
+
+    fn check(&self, sim: &Sim, truth: Truth<'_>, excuses: Excuses) -> Checked {
+        match self {
+            Actor::Plain(plan, client) => plan.check(&Heard::of(client), sim, truth, excuses),
+            Actor::Secure(plan, wire, _) => plan.check(&wire.heard(), sim, truth, excuses),
+            Actor::Streams(plan, begun) => plan.check(begun, sim, truth, excuses),
+        }
+    }
+}
+
 /// Says what a client was about when its check fails.
-struct Explain<'a>(&'a Plan, &'a Client);
+struct Explain<'a>(&'a Actor);
 
 impl Drop for Explain<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let (number, plan) = (self.1.number(), self.0.describe());
-            let received = self.1.received();
-            let end = &received[received.len().saturating_sub(600)..];
-            eprintln!("client {number}, {plan}");
-            eprintln!(
-                "{} bytes received, the last: {}",
-                received.len(),
-                end.escape_ascii()
-            );
+        if !std::thread::panicking() {
+            return;
         }
+        let client = self.0.client();
+        let (number, end) = (client.number(), client.end());
+        let (plan, received) = match self.0 {
+            Actor::Plain(plan, _) => (plan.describe(), client.received().to_vec()),
+            Actor::Secure(plan, wire, _) => {
+                eprintln!("TLS: {:?}", wire.fault());
+                (plan.describe(), wire.heard().bytes)
+            }
+            Actor::Streams(plan, begun) => {
+                eprintln!("TLS: {:?}", begun.wire.fault());
+                (plan.describe(), Vec::new())
+            }
+        };
+        let last = &received[received.len().saturating_sub(600)..];
+        eprintln!("client {number}, end {end:?}, {plan}");
+        eprintln!(
+            "{} bytes received, the last: {}",
+            received.len(),
+            last.escape_ascii()
+        );
     }
 }
 
@@ -229,41 +314,108 @@ fn store_settings(random: &mut Random) -> StoreSettings {
     }
 }
 
+fn connection_settings(random: &mut Random) -> ConnectionSettings {
+    let mut millis = |from, to| Duration::from_millis(random.between(from, to));
+    ConnectionSettings {
+        keepalive_timeout: millis(3_000, 20_000),
+        header_timeout: millis(10_000, 20_000),
+        send_timeout: millis(6_000, 20_000),
+        handshake_timeout: millis(10_000, 20_000),
+        handshakes_max: random.pick(&[1, 4, 256, 256]),
+        h2: Some(H2Settings {
+            max_concurrent_streams: random.pick(&[1, 3, 128]),
+            initial_window: 65_535 + random.any_size(20) as u32,
+            connection_window: 65_535 + random.any_size(22) as u32,
+            ..H2Settings::default()
+        }),
+        hsts: random.pick(&[None, Some("max-age=1")]).map(str::to_owned),
+        ..ConnectionSettings::default()
+    }
+}
+
 fn make_worker(
     engine: SimEngine,
-    random: &mut Random,
+    settings: ConnectionSettings,
     site: &Site,
     store: &Arc<Store>,
 ) -> Worker<SimEngine> {
-    let settings = ConnectionSettings {
-        keepalive_timeout: Duration::from_millis(random.between(3_000, 20_000)),
-        header_timeout: Duration::from_millis(random.between(10_000, 20_000)),
-        send_timeout: Duration::from_millis(random.between(6_000, 20_000)),
-        ..ConnectionSettings::default()
-    };
     let served = ServedSite::open(&site.root(), &SiteSettings::default()).expect("it is there");
     let files = Files::new(Arc::new(served), Arc::clone(store));
-    let services = Services::new(files, settings, None, engine.waker(), engine.now());
+    let tls = secure::server(site.beside_root());
+    let services = Services::new(files, settings, Some(tls), engine.waker(), engine.now());
     Worker::new(engine, services)
 }
 
-type Clients = Rc<RefCell<Vec<(Plan, Client)>>>;
+type Clients = Rc<RefCell<Vec<Actor>>>;
 
 /// Lets clients come at their times. They make no plans after the beginning, so a run follows from
 /// its seed whatever the worker does.
-fn plan_clients(sim: &Sim, random: &mut Random) -> Clients {
+fn plan_clients(sim: &Sim, random: &mut Random, takes_long_requests: bool) -> Clients {
     let clients = Clients::default();
+    let tls = ClientConfigs::new();
     for _ in 0..random.between(5, 40) {
-        let plan = Plan::new(random);
-        assert!(plan.starts_at < STARTS_WITHIN);
-        let script = plan.script(random);
+        let begin = match random.below(8) {
+            0..=2 => plan_plain(random),
+            3 | 4 => plan_secure(random, &tls),
+            what => {
+                let tls = (what == 7).then(|| tls.http2(random));
+                plan_streams(random, tls, takes_long_requests)
+            }
+        };
+        let (starts_at, begin) = begin;
+        assert!(starts_at < STARTS_WITHIN);
         let clients = Rc::clone(&clients);
-        sim.after(plan.starts_at, move |sim| {
-            let client = sim.connect_with(ListenerId(0), script);
-            clients.borrow_mut().push((plan, client));
-        });
+        sim.after(starts_at, move |sim| clients.borrow_mut().push(begin(sim)));
     }
     clients
+}
+
+/// When a client comes, and how.
+type Coming = (Duration, Box<dyn FnOnce(&Sim) -> Actor>);
+
+fn plan_plain(random: &mut Random) -> Coming {
+    let plan = Plan::new(random);
+    let script = plan.script(random);
+    let starts_at = plan.starts_at;
+    let begin = move |sim: &Sim| {
+        let client = sim.connect_with(PLAIN, script);
+        Actor::Plain(plan, client)
+    };
+    (starts_at, Box::new(begin))
+}
+
+fn plan_secure(random: &mut Random, tls: &ClientConfigs) -> Coming {
+    let mut plan = Plan::new(random);
+    plan.is_secure = true;
+    let script = plan.script(random);
+    let config = tls.http1(random);
+    let starts_at = plan.starts_at;
+    let begin = move |sim: &Sim| {
+        let client = sim.connect(SECURE);
+        let wire = Wire::new(&client, Some(&config));
+        let driver = Driver::new(sim, &client);
+        driver.spawn(secure::follow(driver.clone(), wire.clone(), script));
+        driver.go_on();
+        Actor::Secure(plan, wire, driver)
+    };
+    (starts_at, Box::new(begin))
+}
+
+fn plan_streams(
+    random: &mut Random,
+    tls: Option<Arc<ClientConfig>>,
+    takes_long_requests: bool,
+) -> Coming {
+    let plan = StreamsPlan::new(random, tls, takes_long_requests);
+    let starts_at = plan.starts_at;
+    let begin = move |sim: &Sim| {
+        let listener = if plan.tls.is_some() { SECURE } else { PLAIN };
+        let client = sim.connect(listener);
+        let begun = plan.begin(sim, &client);
+        begun.driver.go_on();
+        Actor::Streams(plan, begun)
+    };
+    (starts_at, Box::new(begin))
 }
 
 fn plan_changes(sim: &Sim, random: &mut Random, site: &Rc<RefCell<Site>>) {
@@ -302,7 +454,7 @@ fn serve(worker: &mut Worker<SimEngine>, mailbox: &Mailbox, sim: &Sim, clients: 
     let all_done = || {
         let clients = clients.borrow();
         let done = |client: &Client| client.is_closed() || client.has_left();
-        sim.elapsed() > STARTS_WITHIN && clients.iter().all(|(_, client)| done(client))
+        sim.elapsed() > STARTS_WITHIN && clients.iter().all(|actor| done(actor.client()))
     };
     let (mut all_came, mut told) = (false, false);
     loop {

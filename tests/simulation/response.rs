@@ -25,6 +25,16 @@ pub(crate) enum Parsed {
 }
 
 impl Response {
+    /// A response whose parts came apart, with so much of its content.
+    pub(crate) fn of_parts(status: u16, fields: Vec<(String, String)>, len: usize) -> Response {
+        Response {
+            status,
+            fields,
+            content: 0..len,
+            content_len: len,
+        }
+    }
+
     /// The value of a field, which must not be repeated.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(known, _)| known == name);

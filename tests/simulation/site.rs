@@ -76,6 +76,11 @@ impl Site {
         self.directory.path().join("root")
     }
 
+    /// The directory that the root lies in.
+    pub(crate) fn beside_root(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Puts another file in the place of `path` at the virtual time `now`.
     pub(crate) fn replace(&mut self, path: &'static str, content: Vec<u8>, now: Duration) {
         self.set(path, Some(content), now);
@@ -182,6 +187,10 @@ pub(crate) const SECRET: &[u8] = b"this is outside of the root or hidden";
 
 /// Bytes without a pattern, so that no two parts of them are alike.
 pub(crate) fn content(random: &mut Random, len: usize) -> Vec<u8> {
-    let words = std::iter::repeat_with(|| random.word().to_le_bytes());
-    words.flatten().take(len).collect()
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        bytes.extend_from_slice(&random.word().to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
 }

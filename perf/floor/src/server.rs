@@ -8,7 +8,7 @@ use io_uring::squeue::Flags;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
 use crate::buffers::{Buffers, GROUP};
-use crate::connection::{Connection, Send};
+use crate::connection::{Connection, Message, Send};
 
 const SUBMISSION_ENTRIES: u32 = 256;
 const COMPLETION_ENTRIES: u32 = 4096;
@@ -30,10 +30,19 @@ pub trait Protocol {
 
     /// All that is due and fits in one send. The loop comes back when those bytes have been sent,
     /// and not before: until then neither they nor the memory's own storage is touched.
-    fn next_send<'a>(&'a self, memory: &'a mut Self::Memory) -> Option<&'a [u8]>;
+    fn next_send<'a>(&'a self, memory: &'a mut Self::Memory) -> Due<'a>;
 
     /// A send has failed: nothing is due any more.
     fn forget(&self, memory: &mut Self::Memory);
+}
+
+/// What is to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Due<'a> {
+    Nothing,
+    Bytes(&'a [u8]),
+    /// At most `UIO_MAXIOV` (1024) of them, in order.
+    Pieces(Vec<&'a [u8]>),
 }
 
 /// What a peer wants of its connection after what it has sent.
@@ -168,14 +177,10 @@ impl<P: Protocol> Server<P> {
     fn on_sent(&mut self, fd: i32, result: i32) {
         let connection = &mut self.connections[fd as usize];
         connection.sending = false;
-        connection.send = match connection.send {
-            Some(send) if result > 0 && (result as u32) < send.len => Some(Send {
-                bytes: send.bytes.wrapping_add(result as usize),
-                len: send.len - result as u32,
-            }),
-            _ => None,
-        };
+        let send = connection.send.take();
+        connection.send = send.and_then(|send| send.after(result.max(0) as usize));
         if result <= 0 {
+            connection.send = None;
             self.protocol.forget(&mut connection.memory);
             connection.ending = true;
         }
@@ -206,23 +211,21 @@ impl<P: Protocol> Server<P> {
             return;
         }
         if connection.send.is_none() {
-            let bytes = self.protocol.next_send(&mut connection.memory);
-            connection.send = bytes.map(|bytes| Send {
-                bytes: bytes.as_ptr(),
-                len: bytes.len() as u32,
-            });
+            connection.send = match self.protocol.next_send(&mut connection.memory) {
+                Due::Nothing => None,
+                Due::Bytes(bytes) => Some(Send::Bytes(bytes.as_ptr(), bytes.len() as u32)),
+                Due::Pieces(pieces) => Some(Send::Pieces(Box::new(message_of(&pieces)))),
+            };
         }
-        let send = connection.send;
-        connection.sending = send.is_some();
+        let entry = connection.send.as_ref().map(|send| send_entry(fd, send));
+        connection.sending = entry.is_some();
         let (ending, receiving) = (connection.ending, connection.receiving);
-        if let Some(send) = send {
-            self.submit_send(fd, send);
+        if let Some(entry) = entry {
+            self.push(entry);
+        } else if ending {
+            self.end(fd, receiving);
         }
-        if ending {
-            if send.is_none() {
-                self.end(fd, receiving);
-            }
-        } else if !receiving {
+        if !ending && !receiving {
             self.submit_receive(fd);
         }
     }
@@ -252,18 +255,12 @@ impl<P: Protocol> Server<P> {
         self.push(receive.user_data(RECEIVE | fd as u64));
     }
 
-    fn submit_send(&mut self, fd: i32, send: Send) {
-        let entry = opcode::Send::new(types::Fd(fd), send.bytes, send.len)
-            .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
-            .build();
-        self.push(entry.user_data(SEND | fd as u64));
-    }
-
     fn push(&mut self, entry: squeue::Entry) {
         // SAFETY: the only memory that entries name is what the protocol gave to be sent, which it
         // neither changes nor frees until it is asked again, and `serve` asks only when no send is
-        // in flight; a connection's slot is made anew only after its close, which waits for the
-        // send. The provided buffers are registered for as long as the ring exists.
+        // in flight; a message's box stays in its slot as long. A connection's slot is made anew
+        // only after its close, which waits for the send. The provided buffers are registered for
+        // as long as the ring exists.
         if unsafe { self.ring.submission().push(&entry) }.is_err() {
             self.backlog.push_back(entry);
         }
@@ -279,4 +276,25 @@ fn tolerate(submitted: io::Result<usize>) -> io::Result<bool> {
             _ => Err(error),
         },
     }
+}
+
+fn message_of(pieces: &[&[u8]]) -> Message {
+    Message::new(pieces.iter().map(|piece| libc::iovec {
+        iov_base: piece.as_ptr().cast_mut().cast(),
+        iov_len: piece.len(),
+    }))
+}
+
+fn send_entry(fd: i32, send: &Send) -> squeue::Entry {
+    const FLAGS: i32 = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+    let fd_entry = types::Fd(fd);
+    let entry = match send {
+        Send::Bytes(bytes, len) => opcode::Send::new(fd_entry, *bytes, *len)
+            .flags(FLAGS)
+            .build(),
+        Send::Pieces(message) => opcode::SendMsg::new(fd_entry, &raw const message.header)
+            .flags(FLAGS as u32)
+            .build(),
+    };
+    entry.user_data(SEND | fd as u64)
 }

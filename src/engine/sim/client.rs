@@ -4,12 +4,13 @@
 //! read enough.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::Fault;
 use super::network::{Link, Peer};
 use super::trace::Who;
 use super::world::{Event, World};
+use super::{Fault, Sim};
 
 /// How a connection ended for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub type Enough = Box<dyn FnMut(&[u8]) -> bool>;
 
 /// Makes a message from all bytes received so far.
 pub type Maker = Box<dyn FnOnce(&[u8]) -> Vec<u8>>;
+
+/// Is told that a client has read something, or that its connection has begun or ended.
+pub type Watcher = Rc<dyn Fn(&Sim)>;
 
 /// One thing that a scripted client does. After its last step it closes.
 pub enum Step {
@@ -119,6 +123,13 @@ impl World {
         }
     }
 
+    pub(super) fn watch(&mut self, peer: usize, watcher: Watcher) {
+        self.peers[peer].watcher = Some(watcher);
+        if self.peers[peer].link != Link::Dialing {
+            self.plan_watch(peer);
+        }
+    }
+
     pub(super) fn client_write(&mut self, peer: usize, bytes: &[u8]) {
         let it = &mut self.peers[peer];
         if bytes.is_empty() || it.fin_queued || it.left || it.vanished || it.end.is_some() {
@@ -185,10 +196,30 @@ impl World {
         self.plan_read(peer);
     }
 
-    pub(super) fn plan_script(&mut self, peer: usize) {
+    /// Something has changed for a client.
+    pub(super) fn tell_client(&mut self, peer: usize) {
+        self.plan_script(peer);
+        self.plan_watch(peer);
+    }
+
+    fn plan_script(&mut self, peer: usize) {
         let it = &mut self.peers[peer];
         if it.scripted && !std::mem::replace(&mut it.script_planned, true) {
             self.plan(0, Event::Script(peer));
+        }
+    }
+
+    fn plan_watch(&mut self, peer: usize) {
+        let it = &mut self.peers[peer];
+        let Some(watcher) = it.watcher.clone() else {
+            return;
+        };
+        if !std::mem::replace(&mut it.watch_planned, true) {
+            let action = move |sim: &Sim| {
+                sim.change().peers[peer].watch_planned = false;
+                watcher(sim);
+            };
+            self.plan(0, Event::Act(Box::new(action)));
         }
     }
 
@@ -256,7 +287,7 @@ impl World {
             self.record(Who::Client(peer), "reads", len as u64);
             self.plan_soon(Event::Downlink(peer)); // There is room again.
         }
-        self.plan_script(peer);
+        self.tell_client(peer);
     }
 
     pub(super) fn on_reset_at_client(&mut self, peer: usize) {
@@ -273,7 +304,7 @@ impl World {
             it.arrived.clear();
         }
         self.record(Who::Client(peer), "is reset", 0);
-        self.plan_script(peer);
+        self.tell_client(peer);
     }
 
     pub(super) fn on_doom(&mut self, peer: usize, fault: Fault) {

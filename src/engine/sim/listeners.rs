@@ -85,7 +85,7 @@ impl World {
 
     pub(super) fn on_arrive(&mut self, peer: usize) {
         let listener = self.peers[peer].listener;
-        self.plan_script(peer);
+        self.tell_client(peer);
         if self.listeners[listener].descriptor.is_none() {
             self.peers[peer].link = Link::Gone;
             self.peers[peer].end = Some(ClientEnd::Refused);

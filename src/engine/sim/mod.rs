@@ -30,7 +30,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use client::{ClientEnd, ClientScript, Enough, Maker, Reading, Step};
+pub use client::{ClientEnd, ClientScript, Enough, Maker, Reading, Step, Watcher};
 pub use random::Random;
 pub use settings::SimSettings;
 pub use trace::{Coverage, Fault};
@@ -195,7 +195,8 @@ impl Engine for SimEngine {
 
 impl Drop for SimEngine {
     fn drop(&mut self) {
-        // Actions hold a `Sim` each: without this, a world with actions left would hold itself.
+        // Actions and watchers hold a `Sim` each: without this, a world with some left would hold
+        // itself.
         if let Ok(mut world) = self.sim.0.try_borrow_mut() {
             world.on_engine_gone();
         }
@@ -343,6 +344,12 @@ impl Client {
     /// Reads faster or slower from now on.
     pub fn reads(&self, reading: Reading) {
         self.sim.change().client_reads(self.peer, reading);
+    }
+
+    /// Lets `watcher` be told, between two turns of the worker, whenever the client has read
+    /// something, and when its connection begins or ends.
+    pub fn watch(&self, watcher: Watcher) {
+        self.sim.change().watch(self.peer, watcher);
     }
 
     /// All that it has read.

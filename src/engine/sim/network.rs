@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::Fault;
-use super::client::{ClientEnd, Reading, Step};
+use super::client::{ClientEnd, Reading, Step, Watcher};
 use super::trace::Who;
 use super::world::{Event, World};
 use crate::engine::{Completion, Errno, ReceiveEnd, SendBatch, SocketId};
@@ -109,6 +109,8 @@ pub(super) struct Peer {
     pub(super) script: VecDeque<Step>,
     pub(super) scripted: bool,
     pub(super) script_planned: bool,
+    pub(super) watcher: Option<Watcher>,
+    pub(super) watch_planned: bool,
     uplink_planned: bool,
     pub(super) read_planned: bool,
 }
@@ -140,6 +142,8 @@ impl Peer {
             script: VecDeque::new(),
             scripted: false,
             script_planned: false,
+            watcher: None,
+            watch_planned: false,
             uplink_planned: false,
             read_planned: false,
         }

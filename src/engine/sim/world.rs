@@ -282,6 +282,7 @@ impl World {
         self.ticking = false;
         self.agenda
             .retain(|planned| !matches!(planned.event, Event::Act(_)));
+        self.peers.iter_mut().for_each(|peer| peer.watcher = None);
     }
 
     /// After the worker: nothing may complete any more but a wake-up that came too late.

@@ -21,8 +21,8 @@ impl<B> H2Connection<B> {
         self.release_window(id, bytes, ends, out);
     }
 
-    /// Nobody wants the content of this request, now or later: no more events tell of it. Its stream's
-    /// window stays as it is, so that the peer stops soon.
+    /// Nobody wants the content of this request, now or later: no more events tell of it. The
+    /// stream's window stays as it is, so that the peer stops soon.
     pub fn discard_content(&mut self, stream: StreamId, out: &mut Vec<u8>) {
         if let Some(stream) = self.streams.get_mut(stream.0) {
             stream.discarded.get_or_insert(0);

@@ -1,7 +1,7 @@
-//! HTTP/2 (RFC 9113) without I/O, the server's side: frames in, requests out; answers in, frames out.
+//! HTTP/2 (RFC 9113) without I/O, the server's side: frames and answers in, events and frames out.
 //!
-//! An [`H2Connection`] never sees a socket or a clock. Its owner feeds it what has come, acts on the
-//! events, and sends what was appended to the output:
+//! An [`H2Connection`] never sees a socket or a clock. Its owner feeds it what has come, acts on
+//! the events, and sends what was appended to the output:
 //!
 //! ```
 //! use downpour::base::Millis;

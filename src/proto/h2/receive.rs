@@ -84,7 +84,7 @@ impl<B> H2Connection<B> {
     /// Where a stream stands.
     #[inline]
     pub(super) fn locate(&self, id: u32) -> Place {
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return Place::Idle; // Ours to open, and we never do.
         }
         match self.leaving {
@@ -373,7 +373,7 @@ impl<B> H2Connection<B> {
                 }
             }
             Kind::Ping => write_ping(out, flags::ACK, payload),
-            // §6.8: we open no streams, so there is none to give up. Unknown codes mean nothing (§7).
+            // §6.8: we open no streams, so there is none to give up. §7: its code means nothing.
             Kind::Goaway => self.is_peer_leaving = true,
             Kind::PriorityUpdate => self.on_priority_update(payload)?,
             _ => unreachable!("the frames of streams are handled before"),

@@ -1,7 +1,7 @@
 //! From a decoded field section to a request head (RFC 9113 §8.2, §8.3).
 //!
-//! A request that breaks these sections is malformed: its stream is reset (§8.1.1). One that is well
-//! formed and not acceptable for another reason has a [`Fault`], which is answered as in HTTP/1.
+//! A request that breaks these sections is malformed: its stream is reset (§8.1.1). One that is
+//! well formed and not acceptable for another reason has a [`Fault`], answered as in HTTP/1.
 
 use std::mem::ManuallyDrop;
 
@@ -257,11 +257,10 @@ fn note_field<'a>(
         "te" if !value.eq_ignore_ascii_case(b"trailers") => {
             return Err(Refusal::Malformed("TE says more than trailers"));
         }
-        "host" => {
-            if found.host.replace((place, value)).is_some() {
-                return Err(Refusal::Malformed("Host is repeated"));
-            }
-        }
+        "host" => match found.host.replace((place, value)) {
+            None => {}
+            Some(_) => return Err(Refusal::Malformed("Host is repeated")),
+        },
         // §8.1.1; RFC 9110 §8.6
         "content-length" => {
             let length = parse_length(value).filter(|length| *length != UNKNOWN_LENGTH);

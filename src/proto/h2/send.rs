@@ -23,8 +23,8 @@ pub struct Turn<'a, B> {
 const EMPTY_TABLE: &[u8] = &[0x20];
 
 impl<B> H2Connection<B> {
-    /// Appends the head of an answer, or its trailers: a field block that `parts` make up. `end` when
-    /// nothing follows. False, and nothing was written, when the stream is gone or answered.
+    /// Appends the head of an answer, or its trailers: a field block that `parts` make up. `end`
+    /// when nothing follows. False, and nothing was written, when the stream is gone or answered.
     #[inline]
     pub fn respond(
         &mut self,
@@ -69,9 +69,9 @@ impl<B> H2Connection<B> {
         room.min(self.peer.frame_bytes_max)
     }
 
-    /// Appends the header of a DATA frame of `len` bytes, which the caller puts behind it. The stream
-    /// is open, and `len` was found to fit by `room_now` or `next_turn`; an `end` without content
-    /// fits always.
+    /// Appends the header of a DATA frame of `len` bytes, which the caller puts behind it. The
+    /// stream is open, and `len` was found to fit by `room_now` or `next_turn`; an `end` without
+    /// content fits always.
     #[inline]
     pub fn write_data(&mut self, stream: StreamId, len: usize, end: bool, out: &mut Vec<u8>) {
         let id = stream.0;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::{NamedGroup, ProtocolVersion, SignatureScheme};
+use rustls::{NamedGroup, ProtocolVersion, SignatureScheme, SupportedCipherSuite};
 
 use super::maker::*;
-use crate::tls::peer::{Peer, Served, client_config};
+use crate::tls::peer::{Peer, Served, client_config, client_config_with};
 use crate::tls::{LeastVersion, Session, TlsSettings, UnknownName};
 
 #[test]
@@ -111,6 +111,31 @@ fn the_hybrid_key_exchange_is_taken_when_it_is_offered() {
     assert_eq!(group(&served), NamedGroup::X25519MLKEM768);
     let (served, _) = connect(&server, &old);
     assert_eq!(group(&served), NamedGroup::X25519);
+}
+
+#[test]
+fn the_cheapest_cipher_is_taken_unless_the_client_would_rather_have_chacha() {
+    let maker = Maker::new();
+    let pair = maker.pair("a", &["localhost"], KeyKind::Ecdsa);
+    let server = server(&[pair], settings());
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        for (first, expected) in [("AES_256", "AES_128"), ("CHACHA20", "CHACHA20")] {
+            let mut provider = (*crate::tls::server::provider()).clone();
+            let is_first = |suite: &SupportedCipherSuite| format!("{suite:?}").contains(first);
+            provider.cipher_suites.sort_by_key(|suite| !is_first(suite));
+            let config = client_config_with(&maker.root(), version, Arc::new(provider));
+            let config = Arc::new(config);
+            for piece in [1, 60, usize::MAX] {
+                let mut served = Served::new(Session::new(&server));
+                let mut peer = Peer::new(&config, "localhost");
+                served.give(&peer.output(), piece).unwrap();
+                served.converse(&mut peer).unwrap().unwrap();
+                let suite = served.session.connection().negotiated_cipher_suite();
+                let suite = format!("{:?}", suite.unwrap());
+                assert!(suite.contains(expected), "{suite} in pieces of {piece}");
+            }
+        }
+    }
 }
 
 /// Which certificate a client gets: its first name.

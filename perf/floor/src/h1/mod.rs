@@ -3,7 +3,7 @@
 mod request;
 mod response;
 
-use crate::server::{Protocol, Wish};
+use crate::server::{Due, Protocol, Wish};
 use request::{Carry, Scanner};
 use response::Responses;
 
@@ -51,16 +51,16 @@ impl Protocol for Http1 {
 
     /// One send for all answers that are due: those that keep the connection first, then the last.
     #[inline]
-    fn next_send<'a>(&'a self, asked: &'a mut Asked) -> Option<&'a [u8]> {
+    fn next_send<'a>(&'a self, asked: &'a mut Asked) -> Due<'a> {
         if asked.unanswered > 0 {
             let (bytes, answered) = self.responses.keep_alive(asked.unanswered);
             asked.unanswered -= answered;
-            Some(bytes)
+            Due::Bytes(bytes)
         } else if asked.last_unanswered {
             asked.last_unanswered = false;
-            Some(self.responses.close())
+            Due::Bytes(self.responses.close())
         } else {
-            None
+            Due::Nothing
         }
     }
 
@@ -80,10 +80,12 @@ mod tests {
         let mut asked = Asked::default();
         let requests = b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n";
         assert_eq!(http1.handle_input(&mut asked, requests), Wish::End);
-        let first = http1.next_send(&mut asked).unwrap();
-        assert!(String::from_utf8_lossy(first).contains("Connection: keep-alive"));
-        let last = http1.next_send(&mut asked).unwrap();
-        assert!(String::from_utf8_lossy(last).contains("Connection: close"));
-        assert_eq!(http1.next_send(&mut asked), None);
+        for kind in ["keep-alive", "close"] {
+            let Due::Bytes(answer) = http1.next_send(&mut asked) else {
+                panic!("an answer is due");
+            };
+            assert!(String::from_utf8_lossy(answer).contains(&format!("Connection: {kind}")));
+        }
+        assert_eq!(http1.next_send(&mut asked), Due::Nothing);
     }
 }

@@ -1,14 +1,21 @@
-//! The fixed answer: frames that are copied, and into which only the stream is written.
+//! The fixed answer: frames that are copied, and into which only the stream is written. Large parts
+//! of a body are named instead of copied.
+
+use std::ops::Range;
+
+use crate::server::Due;
 
 use super::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, header};
 
 /// What a peer takes in one frame unless it says otherwise (SETTINGS_MAX_FRAME_SIZE).
 pub const DATA_BYTES_MAX: usize = 16_384;
+/// Up to here a copy is cheap beside one more piece in a send.
+const COPY_BYTES_MAX: usize = 4096;
 const STREAM_AT: usize = 5;
 
 /// One answer, made once.
 pub struct Answers {
-    /// HEADERS and the first DATA, both for stream 0.
+    /// HEADERS and the header of the first DATA, both for stream 0.
     opening: Vec<u8>,
     /// Where in `opening` the DATA frame begins.
     data_at: usize,
@@ -22,18 +29,46 @@ pub struct Unfinished {
     written: usize,
 }
 
+/// What one send is made of: frames of its own, and parts of the body between them.
+#[derive(Default)]
+pub struct Outgoing {
+    own: Vec<u8>,
+    parts: Vec<Part>,
+    part_bytes: usize,
+}
+
+/// A part of the body, and how much of `own` goes before it.
+struct Part {
+    own_end: usize,
+    body: Range<usize>,
+}
+
+impl Outgoing {
+    /// Begins anew with `control`, which is empty afterwards.
+    pub fn begin(&mut self, control: &mut Vec<u8>) {
+        self.own.clear();
+        self.own.append(control);
+        self.parts.clear();
+        self.part_bytes = 0;
+    }
+
+    /// How much it is so far.
+    pub fn bytes(&self) -> usize {
+        self.own.len() + self.part_bytes
+    }
+}
+
 impl Answers {
     /// An answer with `body_bytes` of the repeated alphabet, as the other servers' files hold.
     pub fn new(body_bytes: usize) -> Answers {
         let body: Vec<u8> = (b'a'..=b'z').cycle().take(body_bytes).collect();
         let block = block(body.len());
-        let first = &body[..body.len().min(DATA_BYTES_MAX)];
+        let first_bytes = body.len().min(DATA_BYTES_MAX);
         let mut opening = header(block.len(), HEADERS, END_HEADERS, 0).to_vec();
         opening.extend_from_slice(&block);
         let data_at = opening.len();
-        let end = end_flag(first.len() == body.len());
-        opening.extend_from_slice(&header(first.len(), DATA, end, 0));
-        opening.extend_from_slice(first);
+        let end = end_flag(first_bytes == body.len());
+        opening.extend_from_slice(&header(first_bytes, DATA, end, 0));
         Answers {
             opening,
             data_at,
@@ -43,27 +78,65 @@ impl Answers {
 
     /// Appends the HEADERS and the first DATA frame for `stream`.
     #[inline]
-    pub fn begin(&self, stream: u32, out: &mut Vec<u8>) -> Option<Unfinished> {
-        let at = out.len();
-        out.extend_from_slice(&self.opening);
+    pub fn begin(&self, stream: u32, out: &mut Outgoing) -> Option<Unfinished> {
+        let at = out.own.len();
+        out.own.extend_from_slice(&self.opening);
         for frame in [at, at + self.data_at] {
-            out[frame + STREAM_AT..][..4].copy_from_slice(&stream.to_be_bytes());
+            out.own[frame + STREAM_AT..][..4].copy_from_slice(&stream.to_be_bytes());
         }
-        self.unfinished(stream, self.body.len().min(DATA_BYTES_MAX))
+        self.append_body(0..self.body.len().min(DATA_BYTES_MAX), stream, out)
     }
 
     /// Appends one more DATA frame.
-    pub fn go_on(&self, unfinished: Unfinished, out: &mut Vec<u8>) -> Option<Unfinished> {
+    pub fn go_on(&self, unfinished: Unfinished, out: &mut Outgoing) -> Option<Unfinished> {
         let Unfinished { stream, written } = unfinished;
         let end = self.body.len().min(written + DATA_BYTES_MAX);
         let flag = end_flag(end == self.body.len());
-        out.extend_from_slice(&header(end - written, DATA, flag, stream));
-        out.extend_from_slice(&self.body[written..end]);
-        self.unfinished(stream, end)
+        let frame = header(end - written, DATA, flag, stream);
+        out.own.extend_from_slice(&frame);
+        self.append_body(written..end, stream, out)
     }
 
-    fn unfinished(&self, stream: u32, written: usize) -> Option<Unfinished> {
+    #[inline]
+    fn append_body(
+        &self,
+        range: Range<usize>,
+        stream: u32,
+        out: &mut Outgoing,
+    ) -> Option<Unfinished> {
+        let written = range.end;
+        if range.len() <= COPY_BYTES_MAX {
+            out.own.extend_from_slice(&self.body[range]);
+        } else {
+            out.part_bytes += range.len();
+            out.parts.push(Part {
+                own_end: out.own.len(),
+                body: range,
+            });
+        }
         (written < self.body.len()).then_some(Unfinished { stream, written })
+    }
+
+    /// What `out` has become, in the order of sending.
+    #[inline]
+    pub fn due<'a>(&'a self, out: &'a Outgoing) -> Due<'a> {
+        if out.parts.is_empty() {
+            return match out.own.is_empty() {
+                true => Due::Nothing,
+                false => Due::Bytes(&out.own),
+            };
+        }
+        let mut pieces = Vec::with_capacity(2 * out.parts.len() + 1);
+        let mut own_start = 0;
+        for part in &out.parts {
+            pieces.push(&out.own[own_start..part.own_end]);
+            pieces.push(&self.body[part.body.clone()]);
+            own_start = part.own_end;
+        }
+        if own_start < out.own.len() {
+            pieces.push(&out.own[own_start..]);
+        }
+        Due::Pieces(pieces)
     }
 }
 
@@ -129,18 +202,34 @@ pub mod tests {
         body
     }
 
+    fn sent(due: Due<'_>) -> Vec<u8> {
+        match due {
+            Due::Nothing => Vec::new(),
+            Due::Bytes(bytes) => bytes.to_vec(),
+            Due::Pieces(pieces) => pieces.concat(),
+        }
+    }
+
     #[test]
     fn each_answer_is_for_its_stream_and_whole() {
-        for body_bytes in [0, 1, 100, DATA_BYTES_MAX, DATA_BYTES_MAX + 1, 100_000] {
+        let sizes = [0, 1, 100, COPY_BYTES_MAX, COPY_BYTES_MAX + 1];
+        let large = [DATA_BYTES_MAX, DATA_BYTES_MAX + 1, 100_000];
+        for body_bytes in sizes.into_iter().chain(large) {
             let answers = Answers::new(body_bytes);
-            let mut out = Vec::new();
-            let mut unfinished = answers.begin(0x0102_0304, &mut out);
-            while let Some(more) = unfinished {
-                unfinished = answers.go_on(more, &mut out);
+            let mut out = Outgoing::default();
+            for stream in [0x0102_0304, 5] {
+                let mut unfinished = answers.begin(stream, &mut out);
+                while let Some(more) = unfinished {
+                    unfinished = answers.go_on(more, &mut out);
+                }
             }
-            assert_eq!(out[3..9], [HEADERS, END_HEADERS, 1, 2, 3, 4]);
+            let sent = sent(answers.due(&out));
+            assert_eq!(sent.len(), out.bytes());
+            assert_eq!(sent[3..9], [HEADERS, END_HEADERS, 1, 2, 3, 4]);
             let expected: Vec<u8> = (b'a'..=b'z').cycle().take(body_bytes).collect();
-            assert_eq!(body_of(&out, 0x0102_0304), expected);
+            for stream in [0x0102_0304, 5] {
+                assert_eq!(body_of(&sent, stream), expected);
+            }
         }
     }
 

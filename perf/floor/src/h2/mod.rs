@@ -7,12 +7,12 @@
 mod answers;
 mod frames;
 
-use crate::server::{Protocol, Wish};
-use answers::{Answers, Unfinished};
+use crate::server::{Due, Protocol, Wish};
+use answers::{Answers, Outgoing, Unfinished};
 use frames::{Event, Walker};
 
-/// A send ends after the answer that passes this, so that its copy stays in the cache.
-const SEND_BYTES: usize = 256 * 1024;
+/// A send ends after the frame that passes this.
+const SEND_BYTES: usize = 512 * 1024;
 
 /// The fixed answer.
 pub struct Http2 {
@@ -31,7 +31,7 @@ pub struct Streams {
     /// SETTINGS, their acknowledgements and those of PING, which go before all answers.
     control: Vec<u8>,
     /// What is being sent; filled anew by each `next_send`.
-    out: Vec<u8>,
+    out: Outgoing,
 }
 
 impl Http2 {
@@ -67,11 +67,10 @@ impl Protocol for Http2 {
     }
 
     #[inline]
-    fn next_send<'a>(&'a self, streams: &'a mut Streams) -> Option<&'a [u8]> {
+    fn next_send<'a>(&'a self, streams: &'a mut Streams) -> Due<'a> {
         let out = &mut streams.out;
-        out.clear();
-        out.append(&mut streams.control);
-        while out.len() < SEND_BYTES {
+        out.begin(&mut streams.control);
+        while out.bytes() < SEND_BYTES {
             if let Some(unfinished) = streams.unfinished.take() {
                 streams.unfinished = self.answers.go_on(unfinished, out);
             } else if let Some(stream) = streams.due.get(streams.next) {
@@ -83,7 +82,7 @@ impl Protocol for Http2 {
                 break;
             }
         }
-        (!out.is_empty()).then_some(out.as_slice())
+        self.answers.due(out)
     }
 
     fn forget(&self, streams: &mut Streams) {
@@ -106,11 +105,13 @@ mod tests {
         let mut streams = Streams::default();
         let input = [preface(), request(1), request(3)].concat();
         assert_eq!(http2.handle_input(&mut streams, &input), Wish::GoOn);
-        let mut expected = [frames::SETTINGS_FRAME, frames::SETTINGS_ACK_FRAME].concat();
+        let mut expected = Outgoing::default();
+        let mut control = [frames::SETTINGS_FRAME, frames::SETTINGS_ACK_FRAME].concat();
+        expected.begin(&mut control);
         assert!(http2.answers.begin(1, &mut expected).is_none());
         assert!(http2.answers.begin(3, &mut expected).is_none());
-        assert_eq!(http2.next_send(&mut streams), Some(expected.as_slice()));
-        assert_eq!(http2.next_send(&mut streams), None);
+        assert_eq!(http2.next_send(&mut streams), http2.answers.due(&expected));
+        assert_eq!(http2.next_send(&mut streams), Due::Nothing);
     }
 
     #[test]
@@ -120,12 +121,14 @@ mod tests {
         http2.handle_input(&mut streams, &[preface(), request(1)].concat());
         let mut sent = Vec::new();
         let mut sends = 0;
-        while let Some(bytes) = http2.next_send(&mut streams) {
+        while let Due::Pieces(pieces) = http2.next_send(&mut streams) {
+            let bytes = pieces.concat();
             assert!(bytes.len() < SEND_BYTES + 2 * answers::DATA_BYTES_MAX);
-            sent.extend_from_slice(bytes);
+            assert!(pieces.len() <= 1024);
+            sent.extend_from_slice(&bytes);
             sends += 1;
         }
-        assert_eq!(sends, 4);
+        assert_eq!(sends, 2);
         assert_eq!(answers::tests::body_of(&sent, 1).len(), 1_000_000);
     }
 
@@ -135,6 +138,6 @@ mod tests {
         let mut streams = Streams::default();
         let input = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         assert_eq!(http2.handle_input(&mut streams, input), Wish::End);
-        assert_eq!(http2.next_send(&mut streams), None);
+        assert_eq!(http2.next_send(&mut streams), Due::Nothing);
     }
 }
