@@ -72,6 +72,10 @@ pub const FILE_BLOCK_BYTES: usize = 64 * 1024;
 /// Blocks that one worker keeps while they are in use: 32 MiB. No flag: what lies in them is asked
 /// for now.
 pub const FILE_BLOCKS_MAX: usize = 512;
+/// What one connection of HTTP/2 holds of files that were read ahead for its streams: a client that
+/// opens each window by a byte would make us hold a part of each. No flag: beyond it, parts are read
+/// again. Two slices that came from the disk.
+pub const FILES_AHEAD_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
 /// busy, little enough for a more urgent stream not to wait long.
 pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;
@@ -87,8 +91,8 @@ pub const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// most 64 KiB (a chain of client certificates), and no client makes many small records of them.
 pub const HANDSHAKE_FRAGMENT_BYTES_MAX: usize = 66 * 1024;
 /// TLS handshakes of one worker at a time; further connections wait to be read. A handshake costs
-/// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. Flag:
-/// `--max-handshakes`.
+/// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. One that
+/// lasts longer than a tick waits for its peer and does not count any more. Flag: `--max-handshakes`.
 pub const HANDSHAKES_DEFAULT: u32 = 256;
 /// Seconds after which random ticket keys are made anew; the key before opens tickets for as long
 /// again. No flag: `--tls-ticket-keys` for who wants to decide.
@@ -206,6 +210,7 @@ pub const LOG_LINE_BYTES_MAX: usize = 4096;
 // Relations that the code relies on.
 const _: () = assert!(H2_STREAM_WINDOW_BYTES <= H2_CONNECTION_WINDOW_BYTES);
 const _: () = assert!(H2_RESETS_REMEMBERED >= H2_STREAMS_DEFAULT as usize);
+const _: () = assert!(2 * FILE_SLICE_BYTES <= FILES_AHEAD_BYTES_MAX);
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);
 const _: () = assert!(COPY_BODY_BYTES_MAX < OUTPUT_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);

@@ -28,8 +28,8 @@ pub(super) struct Secure {
     unread: Vec<u8>,
     /// Handshake messages and alerts that are to be sent before anything else.
     pending: Vec<u8>,
-    /// Counted among the handshakes under way.
-    is_counted: bool,
+    /// The round in whose handshakes it is counted.
+    round: Option<u64>,
     said_goodbye: bool,
 }
 
@@ -39,7 +39,7 @@ impl Secure {
             session: None,
             unread: Vec::new(),
             pending: Vec::new(),
-            is_counted: false,
+            round: None,
             said_goodbye: false,
         })
     }
@@ -94,7 +94,7 @@ impl<E: Engine> Connections<E> {
             return;
         };
         if let Some(secure) = &mut connection.secure {
-            secure.is_counted = true;
+            secure.round = Some(self.handshake_round);
             self.handshakes += 1;
         }
         self.receive(socket);
@@ -102,14 +102,28 @@ impl<E: Engine> Connections<E> {
 
     /// A handshake has ended, well or not: the next one may begin.
     pub(super) fn on_handshake_ended(&mut self, secure: &mut Secure) {
-        if std::mem::take(&mut secure.is_counted) {
+        if secure.round.take() == Some(self.handshake_round) {
             self.handshakes -= 1;
-            while let Some(socket) = self.waiting_handshakes.pop_front() {
-                let connection = self.table.get(socket.0);
-                if connection.is_some_and(|connection| connection.life == Life::Open) {
-                    self.begin_handshake(socket);
-                    break;
-                }
+            self.begin_waiting_handshakes();
+        }
+    }
+
+    /// At each tick: a handshake from before waits for its peer and costs us nothing meanwhile, so
+    /// that it does not count any more. Else a few silent peers would keep all others out.
+    pub(super) fn begin_handshake_round(&mut self) {
+        self.handshake_round += 1;
+        self.handshakes = 0;
+        self.begin_waiting_handshakes();
+    }
+
+    fn begin_waiting_handshakes(&mut self) {
+        while self.handshakes < self.services.settings.handshakes_max {
+            let Some(socket) = self.waiting_handshakes.pop_front() else {
+                return;
+            };
+            let connection = self.table.get(socket.0);
+            if connection.is_some_and(|connection| connection.life == Life::Open) {
+                self.begin_handshake(socket);
             }
         }
     }

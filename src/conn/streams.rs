@@ -4,10 +4,14 @@
 //! streams one behind the other. Larger bodies wait with the core's scheduler, and are pulled frame
 //! by frame whenever the socket can take another batch.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use crate::base::Millis;
-use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX};
+use crate::base::limits::{
+    COPY_BODY_BYTES_MAX, FILES_AHEAD_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_FRAME_BYTES_MAX,
+};
 use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
@@ -26,6 +30,7 @@ use super::services::Services;
 pub(super) struct Streams {
     core: H2Connection<StreamBody>,
     tasks: Vec<StreamTask>,
+    ahead: ReadAhead,
     /// Bytes of content sent over all streams.
     content_bytes: u64,
     /// The peer was told that the end is near.
@@ -43,11 +48,27 @@ struct StreamTask {
 /// What is left of an answer's body.
 enum StreamBody {
     Bytes(Bytes),
-    /// `ahead` was read and comes before `rest`.
-    File {
-        ahead: Bytes,
-        rest: FileRange,
-    },
+    File(FileRange),
+}
+
+/// Parts of files that were read and not sent yet, the latest last. Bounded over all streams, since
+/// a client can stop each of them after one byte; what had to go is read again.
+#[derive(Default)]
+struct ReadAhead(VecDeque<(StreamId, Bytes)>);
+
+impl ReadAhead {
+    fn take(&mut self, stream: StreamId) -> Option<Bytes> {
+        let position = self.0.iter().position(|(known, _)| *known == stream)?;
+        self.0.remove(position).map(|(_, bytes)| bytes)
+    }
+
+    fn keep(&mut self, stream: StreamId, bytes: Bytes) {
+        self.0.push_back((stream, bytes));
+        let mut held: usize = self.0.iter().map(|(_, bytes)| bytes.len()).sum();
+        while held > FILES_AHEAD_BYTES_MAX && self.0.len() > 1 {
+            held -= self.0.pop_front().map_or(0, |(_, bytes)| bytes.len());
+        }
+    }
 }
 
 /// The connection speaks HTTP/2 from now on.
@@ -66,6 +87,7 @@ pub(super) fn begin_streams(connection: &mut Connection, services: &mut Services
     connection.reading = Reading::Streams(Box::new(Streams {
         core,
         tasks: Vec::new(),
+        ahead: ReadAhead::default(),
         content_bytes: 0,
         is_draining: false,
     }));
@@ -230,8 +252,7 @@ impl Answering<'_> {
                 let core = &mut self.streams.core;
                 if core.respond(stream, &parts, false, self.batch.own_mut()) {
                     let len = rest.len;
-                    let ahead = Bytes::new();
-                    core.queue_body(stream, StreamBody::File { ahead, rest }, len);
+                    core.queue_body(stream, StreamBody::File(rest), len);
                 }
             }
         }
@@ -258,6 +279,7 @@ impl Streams {
 
     /// The stream is gone: nobody waits for its answer.
     fn cancel(&mut self, stream: StreamId, executor: &mut Executor) {
+        self.ahead.take(stream);
         self.tasks.retain(|task| {
             if task.stream == stream {
                 executor.cancel(task.task);
@@ -325,42 +347,51 @@ enum Pulled {
     Broken,
 }
 
+/// Where files are read from.
+struct Reader<'a, E: Engine> {
+    engine: &'a mut E,
+    blocks: &'a mut Blocks,
+    ahead: &'a mut ReadAhead,
+    now: Millis,
+}
+
 impl StreamBody {
-    fn pull<E: Engine>(
-        &mut self,
-        max: usize,
-        engine: &mut E,
-        blocks: &mut Blocks,
-        now: Millis,
-    ) -> Pulled {
-        match self {
+    /// The next piece, of `max` bytes at most.
+    fn pull<E: Engine>(&mut self, stream: StreamId, max: usize, from: Reader<'_, E>) -> Pulled {
+        let rest = match self {
             StreamBody::Bytes(bytes) => {
                 let piece = bytes.split_to(max.min(bytes.len()));
                 let end = bytes.is_empty();
-                Pulled::Piece { bytes: piece, end }
+                return Pulled::Piece { bytes: piece, end };
             }
-            StreamBody::File { ahead, rest } => {
-                if ahead.is_empty() {
-                    match blocks.read(engine, rest, now) {
-                        BlockRead::Piece(piece) => {
-                            rest.offset += piece.len() as u64;
-                            rest.len -= piece.len() as u64;
-                            *ahead = piece;
-                        }
-                        BlockRead::Cold => {
-                            return Pulled::Cold(FileRange {
-                                len: rest.slice_len(),
-                                ..rest.clone()
-                            });
-                        }
-                        BlockRead::Truncated | BlockRead::Failed(_) => return Pulled::Broken,
-                    }
+            StreamBody::File(rest) => rest,
+        };
+        let mut bytes = match from.ahead.take(stream) {
+            Some(bytes) => bytes,
+            None => {
+                let mut next = rest.clone();
+                if max < H2_FRAME_BYTES_MAX {
+                    // Behind so small a window nothing can follow soon.
+                    next.len = next.len.min(max as u64);
                 }
-                let piece = ahead.split_to(max.min(ahead.len()));
-                let end = ahead.is_empty() && rest.len == 0;
-                Pulled::Piece { bytes: piece, end }
+                match from.blocks.read(from.engine, &next, from.now) {
+                    BlockRead::Piece(bytes) => bytes,
+                    BlockRead::Cold => {
+                        let len = rest.slice_len();
+                        return Pulled::Cold(FileRange { len, ..next });
+                    }
+                    BlockRead::Truncated | BlockRead::Failed(_) => return Pulled::Broken,
+                }
             }
+        };
+        let piece = bytes.split_to(max.min(bytes.len()));
+        rest.offset += piece.len() as u64;
+        rest.len -= piece.len() as u64;
+        if !bytes.is_empty() {
+            from.ahead.keep(stream, bytes);
         }
+        let end = rest.len == 0;
+        Pulled::Piece { bytes: piece, end }
     }
 }
 
@@ -391,10 +422,13 @@ impl<E: Engine> Connections<E> {
             };
             let stream = turn.stream;
             let Services { blocks, now, .. } = &mut self.services;
-            let pulled = turn
-                .body
-                .pull(turn.max, &mut self.engine, blocks, now.monotonic);
-            match pulled {
+            let reader = Reader {
+                engine: &mut self.engine,
+                blocks,
+                ahead: &mut streams.ahead,
+                now: now.monotonic,
+            };
+            match turn.body.pull(stream, turn.max, reader) {
                 Pulled::Piece { bytes, end } => {
                     let len = bytes.len();
                     streams.core.write_data(stream, len, end, batch.own_mut());
@@ -443,7 +477,7 @@ impl<E: Engine> Connections<E> {
             return;
         };
         streams.tasks.retain(|task| task.stream != stream);
-        let Some(StreamBody::File { ahead, rest }) = streams.core.body_mut(stream) else {
+        let Some(StreamBody::File(rest)) = streams.core.body_mut(stream) else {
             return; // Reset meanwhile.
         };
         let read = result.unwrap_or(0);
@@ -456,9 +490,7 @@ impl<E: Engine> Connections<E> {
                 len: read as u64,
                 ..rest.clone()
             };
-            *ahead = slice.into();
-            rest.offset += read as u64;
-            rest.len -= read as u64;
+            streams.ahead.keep(stream, slice.into());
             streams.core.set_ready(stream);
             self.engine.note_read(&range);
         }
