@@ -1,95 +1,85 @@
-"""Our own small clients: one that checks answers byte by byte, and one that idles."""
+"""Our own small clients at work: one checks answers byte by byte, one idles."""
 
+import functools
 import resource
 import socket
+import ssl
 import time
+
+import workloads
+from http1_client import Http1Client
+from http2_client import Http2Client
+from workloads import WrongAnswer
 
 TIMEOUT_S = 30
 SOURCE_CONNECTIONS_MAX = 4000
+ALPN = {"h1": "http/1.1", "h2": "h2"}
 
 
-class WrongAnswer(Exception):
-    """A server that did not answer what the workload expects."""
-
-
-class Client:
-    """One keep-alive connection."""
-
-    def __init__(self, port, source="127.0.0.1"):
-        address = ("127.0.0.1", port)
-        self.socket = socket.create_connection(address, TIMEOUT_S, source_address=(source, 0))
-        self.host = f"127.0.0.1:{port}"
-        self.rest = b""
-
-    def close(self):
-        self.socket.close()
-
-    def get(self, path, headers=None):
-        """Status, fields (lower case), body and the bytes of the whole answer."""
-        lines = [f"GET {path} HTTP/1.1", f"Host: {self.host}"]
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        head = self.read_head()
-        status_line, *field_lines = head.decode("latin-1").split("\r\n")
-        fields = {}
-        for line in field_lines:
-            name, _, value = line.partition(":")
-            fields[name.lower()] = value.strip()
-        if "content-length" not in fields:
-            raise WrongAnswer(f"{path}: no Content-Length in {head!r}")
-        body = self.read_exactly(int(fields["content-length"]))
-        return int(status_line.split()[1]), fields, body, len(head) + 4 + len(body)
-
-    def read_head(self):
-        while b"\r\n\r\n" not in self.rest:
-            self.receive()
-        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
-        return head
-
-    def read_exactly(self, count):
-        parts, missing = [self.rest[:count]], count - len(self.rest)
-        self.rest = self.rest[count:]
-        while missing > 0:
-            received = self.socket.recv(min(missing, 1 << 20))
-            if not received:
-                raise WrongAnswer(f"the body ended {missing} bytes early")
-            parts.append(received)
-            missing -= len(received)
-        return b"".join(parts)
-
-    def receive(self):
-        received = self.socket.recv(65536)
-        if not received:
-            raise WrongAnswer("the connection was closed before an answer")
-        self.rest += received
-
-
-def check_answer(port, path, expected, headers=None):
-    """Asks once; returns the size of the whole answer, which every later one must have."""
-    client = Client(port)
+def connect(workload, port, source="127.0.0.1"):
+    """A connection as the workload's load will make them, with `get` and `close`."""
+    address = ("127.0.0.1", port)
+    connected = socket.create_connection(address, TIMEOUT_S, source_address=(source, 0))
     try:
-        status, _, body, answer_bytes = client.get(path, headers)
+        if workload.tls:
+            connected = secure(connected, ALPN[workload.protocol])
+        authority = f"127.0.0.1:{port}"
+        if workload.protocol == "h2":
+            return Http2Client(connected, authority, "https" if workload.tls else "http")
+        return Http1Client(connected, authority)
+    except BaseException:
+        connected.close()
+        raise
+
+
+def secure(connected, protocol):
+    """TLS over a connected socket; a server of another version or protocol is in the wrong."""
+    secured = tls_context(protocol).wrap_socket(connected, server_hostname="localhost")
+    spoken = secured.version(), secured.selected_alpn_protocol()
+    if spoken != ("TLSv1.3", protocol):
+        secured.close()
+        raise WrongAnswer(f"TLSv1.3 and {protocol} were offered, the server took {spoken}")
+    return secured
+
+
+@functools.cache
+def tls_context(protocol):
+    """Making one costs more than a handshake. The certificate is our own; perf/handshakes is who
+    verifies it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
+    return context
+
+
+def check_answer(workload, port):
+    """Asks once; returns the size of the whole answer, which every later one must have."""
+    expected = workloads.body(workload.body_bytes)
+    client = connect(workload, port)
+    try:
+        status, _, body, answer_bytes = client.get(workload.path, workload.headers)
     finally:
         client.close()
     if status != 200:
-        raise WrongAnswer(f"{path}: status {status}, expected 200")
+        raise WrongAnswer(f"{workload.path}: status {status}, expected 200")
     if body != expected:
-        raise WrongAnswer(f"{path}: {len(body)} body bytes differ from the {len(expected)} "
-                          "that were expected")
+        raise WrongAnswer(f"{workload.path}: {len(body)} body bytes differ from the "
+                          f"{len(expected)} that were expected")
     return answer_bytes
 
 
-def warm_up(port, path, count=200):
+def warm_up(workload, port, count=200):
     """Some requests before the clock starts: caches are filled, lazy set-up is done."""
-    client = Client(port)
+    client = connect(workload, port)
     for _ in range(count):
-        client.get(path)
+        client.get(workload.path)
     client.close()
 
 
-def walk_site(port, root, paths):
+def walk_site(workload, port, root, paths):
     """Visits every path over one connection and compares every byte with the disk."""
-    client = Client(port)
+    client = connect(workload, port)
     for path in paths:
         status, _, body, _ = client.get(path)
         expected = (root / path.lstrip("/")).read_bytes()
@@ -98,25 +88,25 @@ def walk_site(port, root, paths):
     client.close()
 
 
-def open_idle(port, path, count):
-    """Opens `count` connections, asks once on each and leaves them open. They come from several
+def open_idle(workload, port):
+    """Opens the connections, asks once on each and leaves them open. They come from several
     loopback addresses, so that ports do not run short."""
     clients = []
-    for index in range(count):
-        client = Client(port, f"127.0.0.{2 + index // SOURCE_CONNECTIONS_MAX}")
-        status, _, _, _ = client.get(path)
+    for index in range(workload.connections):
+        client = connect(workload, port, f"127.0.0.{2 + index // SOURCE_CONNECTIONS_MAX}")
+        status, _, _, _ = client.get(workload.path)
         if status != 200:
             raise WrongAnswer(f"idle connection {index}: status {status}")
         clients.append(client)
     return clients
 
 
-def time_to_first_answer(running, path, expected, started_at, within_s=10):
+def time_to_first_answer(workload, running, started_at, within_s=10):
     """Seconds from `started_at` until the server has answered rightly."""
     deadline = started_at + within_s
     while True:
         try:
-            check_answer(running.port, path, expected)
+            check_answer(workload, running.port)
             return time.perf_counter() - started_at
         except ConnectionRefusedError:
             if time.perf_counter() > deadline or running.process.poll() is not None:

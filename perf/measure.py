@@ -1,26 +1,18 @@
-"""How one figure is taken: CPU and memory from /proc, load from wrk."""
+"""How one figure is taken: CPU and memory from /proc, load from the programs of `loads`."""
 
-import json
 import os
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import clients
 import servers
-import workloads
+from loads import LoadFailed, make_load
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-LOAD_LUA = Path(__file__).resolve().parent / "wrk/load.lua"
 STARTS_A_ROUND = 5
 SETTLE_S = 1.0
-
-
-class LoadFailed(Exception):
-    """An error under load: a figure that hides one is worth nothing."""
 
 
 @dataclass
@@ -77,85 +69,72 @@ def machine_ticks():
     raise RuntimeError("the server's core is not in /proc/stat")
 
 
-def wrk(port, workload, seconds, paths_file=None):
-    """One run of wrk on the client's core; returns what perf/wrk/load.lua prints."""
-    mode = ["plain"]
-    if workload.pipeline > 1:
-        mode = ["pipeline", str(workload.pipeline)]
-    if workload.kind == "walk":
-        mode = ["walk", str(paths_file)]
-    headers = [word for name, value in workload.headers.items()
-               for word in ("-H", f"{name}: {value}")]
-    command = ["taskset", "-c", str(servers.CLIENT_CPU), shutil.which("wrk"), "-t1",
-               f"-c{workloads.CONNECTIONS}", f"-d{seconds}s", "--timeout", "60s", *headers,
-               "-s", str(LOAD_LUA), f"http://127.0.0.1:{port}{workload.path}", "--", *mode]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode != 0 or not lines:
-        raise LoadFailed(f"wrk failed: {done.stdout}{done.stderr}")
-    return json.loads(lines[-1])
-
-
-def measure_load(running, workload, seconds, answer_bytes, paths_file=None, paths_count=0):
-    """CPU per request, requests a second and latencies under load."""
+def measure_load(running, workload, seconds, site, answer_bytes, paths=None):
+    """CPU per request, requests a second and latencies under load. `paths` is the file of the
+    site's paths and their number."""
+    paths_file, paths_count = paths or (None, 0)
     pids = running.pids()
     busy_before, steal_before = machine_ticks()
     cpu_before, started = Cpu.of(pids), time.monotonic()
-    result = wrk(running.port, workload, seconds, paths_file)
+    load = make_load(workload, running.port, seconds, site, paths_file)
     elapsed = time.monotonic() - started
     user_s, system_s = Cpu.of(pids).since(cpu_before)
     busy_after, steal_after = machine_ticks()
     if running.process.poll() is not None:
         raise LoadFailed(f"{running.name} ended under load")
-    if any(result["errors"].values()):
-        raise LoadFailed(f"{running.name}, {workload.name}: errors {result['errors']}")
-    bytes_a_request = check_bytes(running, workload, result, answer_bytes, paths_count)
-    requests = result["requests"]
-    if workload.counted_by_bytes:
-        requests = result["bytes"] / answer_bytes
+    bytes_a_request = check_bytes(running, workload, load, answer_bytes, paths_count)
+    requests = counted(workload, load, answer_bytes)
     busy_s = (busy_after - busy_before) / TICKS_A_SECOND
-    figures = {
+    return {
         "cpu_us": (user_s + system_s) * 1e6 / requests,
         "user_us": user_s * 1e6 / requests,
         "system_us": system_s * 1e6 / requests,
-        "requests_s": requests / (result["duration_us"] / 1e6),
+        "requests_s": requests / load.duration_s,
         "bytes_request": bytes_a_request,
         "rss_bytes": resident_bytes(pids),
         "server_core_share": (user_s + system_s) / elapsed,
         "foreign_share": max(0.0, busy_s - user_s - system_s) / elapsed,
         "steal_share": (steal_after - steal_before) / TICKS_A_SECOND / elapsed,
         "requests": requests,
-    }
-    if workload.pipeline == 1:
-        # wrk corrects its latencies for coordinated omission by a request's mean interval, which is
-        # wrong by the depth when many requests are sent at once: then they mean nothing.
-        figures |= {key: result[key] for key in ("p50_us", "p99_us", "p999_us")}
-    return figures
+    } | load.latencies
 
 
-def check_bytes(running, workload, result, answer_bytes, paths_count):
-    """Every answer must be as long as the one that was checked. What the end of the run cut off may
-    add up to one answer a connection, or one batch of them."""
-    bytes_a_request = result["bytes"] / max(1, result["requests"])
+def counted(workload, load, answer_bytes):
+    """Requests, by bytes where those that the end of the run cuts off weigh."""
+    if not workload.counted_by_bytes:
+        return load.requests
+    if load.body_bytes is not None:
+        return load.body_bytes / workload.body_bytes
+    return load.bytes / answer_bytes
+
+
+def check_bytes(running, workload, load, answer_bytes, paths_count):
+    """Every answer must be as long as the one that was checked; returns the bytes of one. What the
+    end of the run cut off may add up to one answer for each request in flight."""
+    bytes_a_request = load.bytes / max(1, load.requests)
     if workload.kind == "walk":
-        if result["requests"] < paths_count:
+        if load.requests < paths_count:
             raise LoadFailed(f"{running.name}: the run was too short to visit every page once")
         return bytes_a_request
-    cut_off = workloads.CONNECTIONS * workload.pipeline * answer_bytes
-    surplus = result["bytes"] - result["requests"] * answer_bytes
-    if not 0 <= surplus <= cut_off:
-        raise LoadFailed(f"{running.name}, {workload.name}: {bytes_a_request:.1f} bytes a request, "
-                         f"expected {answer_bytes}")
+    if load.body_bytes is None:
+        received, one = load.bytes, answer_bytes
+    else:  # Header blocks of HTTP/2 shrink as its tables fill: the bodies are compared.
+        received, one = load.body_bytes, workload.body_bytes
+        answer_bytes = load.bytes * workload.body_bytes / max(1, load.body_bytes)
+    surplus = received - load.requests * one
+    if not 0 <= surplus <= workload.in_flight * one:
+        raise LoadFailed(f"{running.name}, {workload.name}: {received / max(1, load.requests):.1f} "
+                         f"bytes a request, expected {one}")
     return answer_bytes
 
 
-def measure_idle(running, workload, count):
+def measure_idle(running, workload):
     """Growth of memory by connections that have asked once and wait."""
-    clients.warm_up(running.port, workload.path)
+    clients.warm_up(workload, running.port)
     time.sleep(SETTLE_S)
     pids = running.pids()
     before, slab_before = resident_bytes(pids), kernel_slab_bytes()
-    opened = clients.open_idle(running.port, workload.path, count)
+    opened = clients.open_idle(workload, running.port)
     time.sleep(SETTLE_S)
     after, slab_after = resident_bytes(pids), kernel_slab_bytes()
     for client in opened:  # Each must still be alive: a closed one costs nothing.
@@ -163,21 +142,20 @@ def measure_idle(running, workload, count):
             raise LoadFailed(f"{running.name}: an idle connection was lost")
         client.close()
     return {
-        "idle_bytes": (after - before) / count,
-        "kernel_bytes": (slab_after - slab_before) / count,
+        "idle_bytes": (after - before) / workload.connections,
+        "kernel_bytes": (slab_after - slab_before) / workload.connections,
         "rss_bytes": after,
     }
 
 
-def measure_start(name, root, workload, scratch):
+def measure_start(name, site, workload, scratch):
     """Exec to first answer, and the memory held then; the median of a few starts."""
     times, resident = [], []
-    expected = workloads.body(workload.body_bytes)
     for _ in range(STARTS_A_ROUND):
         started_at = time.perf_counter()
-        running = servers.start(name, root, workload.body_bytes, scratch, wait=False)
+        running = servers.start(name, workload, site, scratch, wait=False)
         try:
-            times.append(clients.time_to_first_answer(running, workload.path, expected, started_at))
+            times.append(clients.time_to_first_answer(workload, running, started_at))
             resident.append(resident_bytes(running.pids()))
         finally:
             running.stop()

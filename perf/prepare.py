@@ -1,4 +1,4 @@
-"""What a run needs: packages, programs, the bodies and the site."""
+"""What a run needs: packages, programs, a certificate, the bodies and the site."""
 
 import os
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 import servers
 import workloads
 
-PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}
+PACKAGES = {"nginx": "nginx-light", "h2o": "h2o", "wrk": "wrk", "h2load": "nghttp2-client",
+            "openssl": "openssl"}
 # A metapackage that depends on the documentation of the current major version: more than a thousand
 # pages of about 15 KB. It is unpacked, not installed, since slim images leave /usr/share/doc out.
 SITE_METAPACKAGE = "postgresql-doc"
@@ -36,30 +37,49 @@ def apt_update_once():
 apt_update_once.done = False
 
 
-def install_packages(server_names):
-    needed = ["wrk"] + (["nginx"] if "nginx" in server_names else [])
+def install_packages(server_names, tools):
+    wanted = {"openssl", *server_names, *tools}
     path = os.environ.get("PATH", "") + ":/usr/sbin"
-    missing = [PACKAGES[tool] for tool in needed if not shutil.which(tool, path=path)]
+    missing = [package for program, package in PACKAGES.items()
+               if program in wanted and not shutil.which(program, path=path)]
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise CannotPrepare(f"please install {' and '.join(missing)} "
                             "(as root on Debian this would be done for you)")
     apt_update_once()
-    # RUNLEVEL=1 keeps Debian from starting the packaged nginx as a service.
+    # RUNLEVEL=1 keeps Debian from starting the packaged servers as services.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=environment)
 
 
-def build_programs(server_names):
+def build_programs(server_names, tools):
     if any(name in servers.ENGINES for name in server_names):
         print("building downpour (release) …", flush=True)
         run("cargo", "build", "--release", "--quiet", cwd=servers.PROJECT)
     if "floor" in server_names:
-        print("building perf/floor (release) …", flush=True)
-        run("cargo", "build", "--release", "--quiet",
-            "--manifest-path", servers.PROJECT / "perf/floor/Cargo.toml",
-            "--target-dir", servers.PROJECT / "target/floor", cwd=servers.PROJECT)
+        build_own("floor")
+    if "handshakes" in tools:
+        build_own("handshakes")
+
+
+def build_own(name):
+    """One of the programs below perf/, each a workspace of its own."""
+    print(f"building perf/{name} (release) …", flush=True)
+    run("cargo", "build", "--release", "--quiet", "--locked",
+        "--manifest-path", servers.PROJECT / f"perf/{name}/Cargo.toml",
+        "--target-dir", servers.PROJECT / f"target/{name}", cwd=servers.PROJECT)
+
+
+def make_site(scratch):
+    """A certificate as most sites have one (ECDSA with P-256), and where the root will be."""
+    site = servers.Site(scratch / "root", scratch / "certificate.pem", scratch / "key.pem")
+    # It signs itself and is no authority: so it can be trusted as it is, and verified.
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-keyout", site.key, "-out", site.certificate, "-days", "30",
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        "-addext", "basicConstraints=critical,CA:FALSE")
+    return site
 
 
 def site_source():

@@ -15,8 +15,9 @@ COLUMNS = {
              ("RSS MB", "rss_bytes", 1)],
     "start": [("start ms", "start_ms", 1), ("RSS MB", "rss_bytes", 1)],
 }
-COLUMNS["walk"] = COLUMNS["load"]
-MAIN_FIGURE = {"load": "cpu_us", "walk": "cpu_us", "idle": "idle_bytes", "start": "start_ms"}
+COLUMNS["walk"] = COLUMNS["handshake"] = COLUMNS["load"]
+MAIN_FIGURE = {"load": "cpu_us", "walk": "cpu_us", "handshake": "cpu_us", "idle": "idle_bytes",
+               "start": "start_ms"}
 
 FOREIGN_SHARE_MAX = 0.05
 STEAL_SHARE_MAX = 0.02

@@ -1,4 +1,4 @@
-"""Measures downpour, its engines, nginx and the floor, interleaved, and says what came out.
+"""Measures downpour, its engines, nginx, h2o and the floors, interleaved, and says what came out.
 
 Every round goes over all workloads, every workload over all servers, each started afresh; the order
 of the servers turns by one from round to round. What each figure means stands in perf/README.md.
@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import clients
+import loads
 import measure
 import prepare
 import report
@@ -38,7 +39,8 @@ def parse_arguments():
     parser.add_argument("--seconds", type=int, default=5,
                         help=f"length of one load run, at least {SECONDS_MIN} (default 5)")
     parser.add_argument("--only", type=words, nargs="+", metavar="WORKLOAD",
-                        help=f"only these: {' '.join(workloads.BY_NAME)}")
+                        help=f"only these: {' '.join(workloads.BY_NAME)}, or all of a group: "
+                             f"{' '.join(workloads.GROUPS)}")
     parser.add_argument("--servers", type=words, nargs="+", metavar="SERVER",
                         help=f"only these: {' '.join(servers.NAMES)}")
     parser.add_argument("--quick", action="store_true",
@@ -52,9 +54,27 @@ def parse_arguments():
         parser.error(f"--seconds: less than {SECONDS_MIN} s cannot be measured with ticks of 10 ms")
     if arguments.rounds < 1:
         parser.error("--rounds: at least one")
-    arguments.only = chosen(parser, "--only", arguments.only, workloads.BY_NAME)
+    groups = arguments.only and [of_group(parser, word) for given in arguments.only
+                                 for word in given]
+    arguments.only = chosen(parser, "--only", groups, workloads.BY_NAME)
+    all_servers = not arguments.servers
     arguments.servers = chosen(parser, "--servers", arguments.servers, servers.NAMES)
+    useful = [server for server in arguments.servers
+              if any(workloads.BY_NAME[name].runs_on(server) for name in arguments.only)]
+    if not all_servers and useful != arguments.servers:
+        idle = [server for server in arguments.servers if server not in useful]
+        parser.error(f"--servers: {', '.join(idle)} can run none of these workloads")
+    arguments.servers = useful
     return arguments
+
+
+def of_group(parser, word):
+    """The workloads that a word names: one, or all of a group."""
+    names = workloads.named(word)
+    if not names:
+        parser.error(f"--only: there is no {word}; there are {', '.join(workloads.BY_NAME)} and "
+                     f"the groups {', '.join(workloads.GROUPS)}")
+    return names
 
 
 def chosen(parser, flag, groups, known):
@@ -72,8 +92,8 @@ class Run:
     def __init__(self, arguments, scratch):
         self.arguments = arguments
         self.scratch = scratch
-        self.root = scratch / "root"
-        self.paths = prepare.lay_root(self.root, "site" in arguments.only)
+        self.site = prepare.make_site(scratch)
+        self.paths = prepare.lay_root(self.site.root, "site" in arguments.only)
         self.paths_file = scratch / "paths.txt"
         self.paths_file.write_text("".join(f"{path}\n" for path in self.paths))
         self.results = {}
@@ -92,7 +112,7 @@ class Run:
         label = f"round {index + 1}, {workload.name}, {server}"
         try:
             figures = self.measure(workload, server)
-        except (servers.ServerFailed, clients.WrongAnswer, measure.LoadFailed, OSError) as error:
+        except (servers.ServerFailed, clients.WrongAnswer, loads.LoadFailed, OSError) as error:
             self.failures.append(f"{label}: {error}")
             print(f"FAILED {self.failures[-1]}", flush=True)
             return
@@ -103,21 +123,19 @@ class Run:
 
     def measure(self, workload, server):
         if workload.kind == "start":
-            return measure.measure_start(server, self.root, workload, self.scratch)
-        running = servers.start(server, self.root, workload.body_bytes, self.scratch)
+            return measure.measure_start(server, self.site, workload, self.scratch)
+        running = servers.start(server, workload, self.site, self.scratch)
         try:
             running.check_engine()
-            answer_bytes = clients.check_answer(running.port, workload.path,
-                                                workloads.body(workload.body_bytes),
-                                                workload.headers)
+            answer_bytes = clients.check_answer(workload, running.port)
             if workload.kind == "idle":
-                return measure.measure_idle(running, workload, workloads.IDLE_CONNECTIONS)
+                return measure.measure_idle(running, workload)
             if workload.kind == "walk":
-                clients.walk_site(running.port, self.root, self.paths)
+                clients.walk_site(workload, running.port, self.site.root, self.paths)
             elif not workload.close:
-                clients.warm_up(running.port, workload.path, 200 if answer_bytes < 1e6 else 10)
-            return measure.measure_load(running, workload, self.arguments.seconds, answer_bytes,
-                                        self.paths_file, len(self.paths))
+                clients.warm_up(workload, running.port, 200 if answer_bytes < 1e6 else 10)
+            return measure.measure_load(running, workload, self.arguments.seconds, self.site,
+                                        answer_bytes, (self.paths_file, len(self.paths)))
         finally:
             running.stop()
 
@@ -125,6 +143,12 @@ class Run:
         """The results with servers in their usual order, whichever came first in a round."""
         return {name: {server: by_server[server] for server in servers.NAMES if server in by_server}
                 for name, by_server in self.results.items()}
+
+
+def tools_of(arguments):
+    """The programs that make load in this run."""
+    tools = {workloads.BY_NAME[name].tool for name in arguments.only}
+    return sorted(tool for tool in tools if tool)
 
 
 def output_of(*command):
@@ -152,7 +176,8 @@ def environment_of(arguments):
         "server_cpu": servers.SERVER_CPU,
         "client_cpu": servers.CLIENT_CPU,
         "rustc": output_of("rustc", "--version"),
-        "wrk": output_of("wrk", "-v").partition("\n")[0],
+        "tools": {tool: loads.version_of(tool) for tool in tools_of(arguments)},
+        "openssl": output_of("openssl", "version"),
         "servers": {name: servers.version_of(name) for name in arguments.servers},
     }
 
@@ -176,8 +201,8 @@ def main():
         sys.exit("scripts/perf needs two cores: one for the server, one for the client")
     clients.raise_descriptor_limit(DESCRIPTORS)
     try:
-        prepare.install_packages(arguments.servers)
-        prepare.build_programs(arguments.servers)
+        prepare.install_packages(arguments.servers, tools_of(arguments))
+        prepare.build_programs(arguments.servers, tools_of(arguments))
     except prepare.CannotPrepare as error:
         sys.exit(f"scripts/perf: {error}")
     environment = environment_of(arguments)

@@ -6,17 +6,22 @@ its process id.
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import rivals
+
 PROJECT = Path(__file__).resolve().parent.parent
 DOWNPOUR = PROJECT / "target/release/downpour"
-FLOOR = PROJECT / "target/floor/release/downpour-floor"
+FLOORS = {
+    "h1": PROJECT / "target/floor/release/downpour-floor",
+    "h2": PROJECT / "target/floor/release/downpour-floor-h2",
+}
 
 SERVER_CPU = 0
 CLIENT_CPU = 1
@@ -26,7 +31,7 @@ ENGINES = {
     "downpour-epoll": "epoll",
     "downpour-tokio-uring": "tokio-uring",
 }
-NAMES = [*ENGINES, "nginx", "floor"]
+NAMES = [*ENGINES, "nginx", "h2o", "floor"]
 
 READY_WITHIN_S = 10
 STOP_WITHIN_S = 10
@@ -86,15 +91,26 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(name, root, body_bytes, scratch, wait=True):
-    """Starts the server `name` on `root` and waits until it accepts connections."""
+@dataclass(frozen=True)
+class Site:
+    """What all servers serve, and as whom."""
+
+    root: Path
+    certificate: Path
+    key: Path
+
+
+def start(name, workload, site, scratch, wait=True):
+    """Starts the server `name` for `workload` and waits until it accepts connections."""
     port = free_port()
-    scratch = scratch / f"{name}-{port}"
-    scratch.mkdir()
+    # A port may come round again within a run.
+    scratch = Path(tempfile.mkdtemp(prefix=f"{name}-{port}-", dir=scratch))
+    scratch.chmod(0o755)  # Another user may own the worker.
     log = scratch / "output.log"
-    command = ["taskset", "-c", str(SERVER_CPU), *command_of(name, port, root, body_bytes, scratch)]
+    command = ["taskset", "-c", str(SERVER_CPU), *command_of(name, workload, port, site, scratch)]
+    environment = plain_environment() | (rivals.h2o_environment() if name == "h2o" else {})
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=plain_environment(),
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment,
                                    stdin=subprocess.DEVNULL, cwd=scratch)
     running = Running(name, port, process, log)
     if wait:
@@ -126,46 +142,33 @@ def wait_ready(running):
     raise ServerFailed(f"{running.name} did not start: {output or 'it says nothing'}")
 
 
-def command_of(name, port, root, body_bytes, scratch):
+def command_of(name, workload, port, site, scratch):
     """The exact command of one server."""
     if name in ENGINES:
-        return [str(DOWNPOUR), "serve", str(root), "--listen", f"127.0.0.1:{port}",
-                "--engine", ENGINES[name], "--workers", "1", "--cpus", str(SERVER_CPU),
-                "--max-connections", "20000", "--keepalive-timeout", "300s"]
-    if name == "nginx":
-        return [nginx_binary(), "-p", str(scratch), "-c", str(nginx_config(port, root, scratch))]
+        listen = ["--listen", f"127.0.0.1:{port}"]
+        if workload.tls:  # Clear text goes to a port that nobody asks.
+            listen = ["--listen", "127.0.0.1:0", "--tls-listen", f"127.0.0.1:{port}",
+                      "--tls-cert", str(site.certificate), "--tls-key", str(site.key)]
+        return [str(DOWNPOUR), "serve", str(site.root), *listen, "--engine", ENGINES[name],
+                "--workers", "1", "--cpus", str(SERVER_CPU), "--max-connections", "20000",
+                "--keepalive-timeout", "300s"]
     if name == "floor":
-        return [str(FLOOR), "--port", str(port), "--cpu", str(SERVER_CPU),
-                "--bytes", str(body_bytes)]
+        return [str(FLOORS[workload.protocol]), "--port", str(port), "--cpu", str(SERVER_CPU),
+                "--bytes", str(workload.body_bytes)]
+    values = {"PORT": port, "ROOT": site.root, "CERTIFICATE": site.certificate, "KEY": site.key,
+              "CPU": SERVER_CPU}
+    if name == "nginx":
+        return rivals.nginx_command(workload, values, scratch)
+    if name == "h2o":
+        return rivals.h2o_command(workload, values, scratch)
     raise ValueError(f"there is no server {name}; there are {', '.join(NAMES)}")
-
-
-def nginx_binary():
-    return shutil.which("nginx") or "/usr/sbin/nginx"
-
-
-def nginx_config(port, root, scratch):
-    """Fills the template in. Only root may name a user, and only root needs to: the scratch
-    directories are ours."""
-    text = (PROJECT / "perf/nginx/nginx.conf").read_text()
-    values = {
-        "USER": "user root;" if os.geteuid() == 0 else "",
-        "CPU_MASK": f"{1 << SERVER_CPU:b}",
-        "SCRATCH": scratch,
-        "PORT": port,
-        "ROOT": root,
-    }
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", str(value))
-    config = scratch / "nginx.conf"
-    config.write_text(text)
-    return config
 
 
 def version_of(name):
     """What the server calls itself, for the record."""
     if name == "floor":
         return "perf/floor of the same revision"
-    command = [nginx_binary(), "-v"] if name == "nginx" else [str(DOWNPOUR), "--version"]
+    commands = {"nginx": [rivals.nginx_binary(), "-v"], "h2o": ["h2o", "--version"]}
+    command = commands.get(name, [str(DOWNPOUR), "--version"])
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return (done.stdout + done.stderr).strip()

@@ -59,7 +59,16 @@ TARGETS = [
     cpu("new-connection", "nginx", 0.85), cpu("new-connection", "floor", 1.0),
     *[Target(workload, "p99_us", "nginx", 1.0) for workload in KEEP_ALIVE],
     *[Target(workload, "requests_s", "nginx", 1.0, above=True) for workload in KEEP_ALIVE],
-    Target("idle8000", "idle_bytes", "nginx", 1.0),
+    cpu("h2-100B", "h2o", 0.50), cpu("h2-100B", "nginx", 0.06), cpu("h2-100B", "floor", 2.0),
+    cpu("h2-10KB", "h2o", 0.75), cpu("h2-10KB", "nginx", 0.25),
+    cpu("h2-1MB", "h2o", 0.75),
+    cpu("h2-tls-100B", "h2o", 0.80), cpu("h2-tls-10KB", "h2o", 0.80),
+    cpu("tls-1KB", "nginx", 0.60),
+    cpu("tls-100KB", "nginx", 0.75), cpu("tls-100KB", "h2o", 1.0),
+    cpu("handshake-full", "nginx", 0.70), cpu("handshake-full", "h2o", 0.95),
+    cpu("handshake-resumed", "nginx", 0.80),
+    *[Target(workload, "idle_bytes", "nginx", 1.0)
+      for workload in ("idle8000", "h2-idle2000", "tls-idle2000")],
     *[cpu(workload, "downpour-epoll", 1.0 if workload in KEEP_ALIVE else NOISE)
       for workload in LOADED],
     Target("start", "start_ms", None, 20, unit=" ms"),

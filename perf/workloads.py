@@ -9,8 +9,18 @@ CONNECTIONS = 64
 IDLE_CONNECTIONS = 8000
 PIPELINE_DEPTH = 16
 
+H2_CONNECTIONS = 16
+H2_STREAMS = 32
+HANDSHAKES_AT_ONCE = 16
+# Fewer than in clear text: our own client makes a TLS connection in about a millisecond.
+SECURE_IDLE_CONNECTIONS = 2000
+
 KILOBYTE = 1000
 MEGABYTE = 1000 * KILOBYTE
+
+
+class WrongAnswer(Exception):
+    """A server that did not answer what the workload expects."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +29,15 @@ class Workload:
 
     name: str
     about: str
-    kind: str = "load"  # load (wrk), walk (wrk over the site), idle, start
+    kind: str = "load"  # load, walk (load over the site), handshake, idle, start
     body_bytes: int = KILOBYTE
+    protocol: str = "h1"
+    tls: bool = False
+    connections: int = CONNECTIONS
     pipeline: int = 1
+    streams: int = 1  # of HTTP/2, at once on each connection
     close: bool = False
+    resume: bool = False  # every handshake but the first of a connection's slot resumes
 
     @property
     def path(self):
@@ -33,18 +48,66 @@ class Workload:
         return {"Connection": "close"} if self.close else {}
 
     @property
+    def tool(self):
+        """The program that makes the load; None where our own Python clients do."""
+        if self.kind in ("idle", "start"):
+            return None
+        if self.kind == "handshake":
+            return "handshakes"
+        return "h2load" if self.protocol == "h2" else "wrk"
+
+    @property
+    def in_flight(self):
+        """Requests that may be unanswered at any moment."""
+        return self.connections * self.pipeline * self.streams
+
+    @property
+    def groups(self):
+        """The names by which it is chosen together with others."""
+        return {self.protocol, "tls" if self.tls else "clear"}
+
+    @property
     def counted_by_bytes(self):
         """Large answers that the end of the run cuts off cost CPU and are no request yet: counting
         bytes is fair where they weigh, counting answers is exact where they do not."""
         return self.kind == "load" and self.body_bytes >= 100 * KILOBYTE
 
     def runs_on(self, server_name):
-        """The floor has no files and is no server to start."""
-        return not (server_name == "floor" and self.kind in ("walk", "start"))
+        """The floor has no files, no TLS and is no server to start. h2o came with HTTP/2; it
+        gives no ticket to a connection that resumed, so a client that uses each ticket once, as
+        RFC 8446 appendix C.4 asks, can resume every second connection only."""
+        if server_name == "floor":
+            return self.kind not in ("walk", "start") and not self.tls
+        if server_name == "h2o":
+            return (self.tls or self.protocol == "h2") and not self.resume
+        return True
 
 
 def keep_alive(name, body_bytes):
     return Workload(name, f"keep-alive, {CONNECTIONS} connections, {name}", body_bytes=body_bytes)
+
+
+def multiplexed(name, size, body_bytes, tls=False):
+    over = "TLS 1.3" if tls else "clear text"
+    return Workload(
+        name, f"HTTP/2, {over}, {H2_CONNECTIONS} connections × {H2_STREAMS} streams, {size}",
+        body_bytes=body_bytes, protocol="h2", tls=tls, connections=H2_CONNECTIONS,
+        streams=H2_STREAMS)
+
+
+def secure(name, size, body_bytes):
+    return Workload(name, f"TLS 1.3, HTTP/1.1 keep-alive, {CONNECTIONS} connections, {size}",
+                    body_bytes=body_bytes, tls=True)
+
+
+def handshake(name, about, resume):
+    return Workload(name, f"TLS 1.3, {about}, one request of 1 KB each", kind="handshake",
+                    tls=True, connections=HANDSHAKES_AT_ONCE, close=True, resume=resume)
+
+
+def idle(name, about, count, **options):
+    return Workload(name, f"{count} {about}, idle after one request each", kind="idle",
+                    connections=count, **options)
 
 
 WORKLOADS = [
@@ -59,14 +122,32 @@ WORKLOADS = [
     Workload("new-connection", "a new connection for each request, 1 KB", close=True),
     Workload("site", "every page of a documentation package in turn, compared with the disk",
              kind="walk"),
-    Workload("idle8000", f"{IDLE_CONNECTIONS} keep-alive connections, idle after one request each",
-             kind="idle"),
+    multiplexed("h2-100B", "100 B", 100),
+    multiplexed("h2-10KB", "10 KB", 10 * KILOBYTE),
+    multiplexed("h2-1MB", "1 MB", MEGABYTE),
+    multiplexed("h2-tls-100B", "100 B", 100, tls=True),
+    multiplexed("h2-tls-10KB", "10 KB", 10 * KILOBYTE, tls=True),
+    secure("tls-1KB", "1 KB", KILOBYTE),
+    secure("tls-100KB", "100 KB", 100 * KILOBYTE),
+    handshake("handshake-full", "a full handshake with ECDSA P-256", resume=False),
+    handshake("handshake-resumed", "a resumed handshake", resume=True),
+    idle("idle8000", "keep-alive connections", IDLE_CONNECTIONS),
+    idle("h2-idle2000", "HTTP/2 connections", SECURE_IDLE_CONNECTIONS, protocol="h2"),
+    idle("tls-idle2000", "TLS 1.3 connections of HTTP/1.1", SECURE_IDLE_CONNECTIONS, tls=True),
     Workload("start", "from exec to the first answer", kind="start"),
 ]
 
 BY_NAME = {workload.name: workload for workload in WORKLOADS}
+GROUPS = sorted({group for workload in WORKLOADS for group in workload.groups})
 KEEP_ALIVE = ["100B", "1KB", "10KB", "100KB", "1MB", "10MB"]
 LOADED = KEEP_ALIVE + ["pipeline16", "new-connection", "site"]
+
+
+def named(word):
+    """The workloads that a word of the command line means: one, or a group."""
+    if word in BY_NAME:
+        return [word]
+    return [workload.name for workload in WORKLOADS if word in workload.groups]
 
 
 def body(body_bytes):

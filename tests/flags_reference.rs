@@ -21,8 +21,8 @@ a flag may be repeated, its variable takes a list separated by blanks or commas.
 Sizes are bytes, or `K`, `M` and `G` as powers of 1024. Times need a unit: `us`, `ms`, `s`, `m` or
 `h`. What can be switched on can be said in three ways: `--quiet`, `--quiet=true`, `--quiet true`.
 
-This page is written from the definition in `src/config/args.rs`: do not edit it. To write it anew:
-`DOWNPOUR_TEST_WRITE=1 cargo test --test flags_reference`
+This page is written from the definition in `src/config/args.rs` and `src/config/tls_args.rs`: do
+not edit it. To write it anew: `DOWNPOUR_TEST_WRITE=1 cargo test --test flags_reference`
 ";
 
 /// The page, with a table for each heading of the help.

@@ -4,6 +4,7 @@
 
 use downpour::http::fuzz::{fuzz_conditions, fuzz_path, fuzz_range};
 use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
+use downpour::proto::h2::fuzz::{fuzz_frames, fuzz_program};
 use downpour::proto::h2::hpack::fuzz::{fuzz_blocks, fuzz_huffman};
 use downpour::tls::fuzz as tls;
 
@@ -81,6 +82,33 @@ const HUFFMAN_STRINGS: &[&[u8]] = &[
       \xff",
     b"\xff\xff\xff\xfc\x1f\xff\xff\xff\xff",
     b"Mozilla/5.0 (X11; Linux x86_64) \\ \x7f\x80\xc3",
+];
+
+/// Frames behind the prefaces.
+const FRAMES: &[&[u8]] = &[
+    // GET on two streams, the second in two frames; PING.
+    b"\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a\
+      \0\0\x02\x01\x01\0\0\0\x03\x82\x84\0\0\x02\x09\x04\0\0\0\x03\x86\xbe\
+      \0\0\x08\x06\0\0\0\0\x00pingping",
+    // POST with content, padding and trailers; WINDOW_UPDATE of both kinds.
+    b"\0\0\x0b\x01\x0c\0\0\0\x01\x03\x83\x84\x86\x41\x01a\0\0\0\0\
+      \0\0\x05\0\0\0\0\0\x01hello\0\0\x04\0\x08\0\0\0\x01\x01ab\0\
+      \0\0\x05\x01\x05\0\0\0\x01\0\x01x\x01y\
+      \0\0\x04\x08\0\0\0\0\x01\0\0\x01\0\0\0\x04\x08\0\0\0\0\0\0\0\x01\0",
+    // Settings, priorities of both kinds, a reset, GOAWAY, an unknown frame.
+    b"\0\0\x0c\x04\0\0\0\0\0\0\x04\0\0\0\x05\0\x05\0\0\x40\0\
+      \0\0\x05\x02\0\0\0\0\x01\0\0\0\0\x10\0\0\x07\x10\0\0\0\0\0\0\0\0\x03u=1\
+      \0\0\x06\x01\x04\0\0\0\x03\x82\x84\x86\x41\x01a\0\0\x04\x03\0\0\0\0\x03\0\0\0\x08\
+      \0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x03\x77\0\0\0\0\x09xyz",
+];
+
+/// Programs for a client of HTTP/2.
+const PROGRAMS: &[&[u8]] = &[
+    b"\0\x80\0\xa0\0\xc0\0\xe0\0\x82\x04\x04\x01\x09\x0d\x04\x01",
+    b"\0\x02\x04\0\0\x03\0\x22\x04\x01\x01\x03\x06\x02\x07\x02\x03\xff\x08\x04\x01\x02\x0f\x01\x20",
+    b"\0\x44\0\x65\0\x86\x0c\x02\x04\x05\x0b\x01\x02\x0b\x03\x0b\x0a\x01\x01\x09\0\x08\x04\x00\x00",
+    b"\x01\x82\x01\x83\x01\x82\x01\x83\x01\x82\x01\x83\x05\x01\x08\x05\x05\x02\0\xff",
+    b"\x00\xa2\x0a\x00\x10\x01\x0b\x04\x01\x08\x00\x00\x0d\x00\x0c\x00\x11\x0e\xff\0\0\x04\x08",
 ];
 
 /// Bytes that parsers stumble over.
@@ -200,4 +228,14 @@ fn field_blocks() {
 #[test]
 fn huffman_strings() {
     run(HUFFMAN_STRINGS, 10, fuzz_huffman);
+}
+
+#[test]
+fn frames() {
+    run(FRAMES, 8, fuzz_frames);
+}
+
+#[test]
+fn frame_programs() {
+    run(PROGRAMS, 9, fuzz_program);
 }

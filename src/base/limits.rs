@@ -66,16 +66,19 @@ pub const FILE_BURST_BYTES: usize = 1024 * 1024;
 /// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half
 /// a millisecond), so that short answers are not held up by long ones.
 pub const FILE_TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What one read of a file takes in for an answer that is encrypted or cut into frames: it stays in
-/// the second-level cache until it is sent. No flag.
-pub const FILE_READ_AHEAD_BYTES: usize = 64 * 1024;
+/// Files are read in blocks of this size for answers that are encrypted or cut into frames: it stays
+/// in the second-level cache until it is sent. No flag.
+pub const FILE_BLOCK_BYTES: usize = 64 * 1024;
+/// Blocks that one worker keeps while they are in use: 32 MiB. No flag: what lies in them is asked
+/// for now.
+pub const FILE_BLOCKS_MAX: usize = 512;
 /// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
 /// busy, little enough for a more urgent stream not to wait long.
-pub const FRAMED_SEND_BYTES_MAX: usize = 128 * 1024;
+pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of TLS records that are made for one send. No flag: as above.
 pub const SEALED_SEND_BYTES_MAX: usize = 128 * 1024;
 
-// TLS and HTTP/2.
+// TLS.
 
 /// Plaintext of one record (RFC 8446 §5.1). No flag: it is the largest there is, and a record costs
 /// the same whatever it holds.
@@ -100,17 +103,14 @@ pub const PEM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How often certificates and keys are looked at for changes; a change that has held still for so
 /// long is taken.
 pub const CERTIFICATES_WATCH_PAUSE: Duration = Duration::from_secs(1);
-/// Streams of one HTTP/2 connection at a time (RFC 9113 §6.5.2 recommends 100 and more). Flag:
-/// `--http2-max-streams`.
-pub const HTTP2_STREAMS_DEFAULT: u32 = 128;
 
 // HTTP/2.
 
 /// Payload of the largest frame that we take (SETTINGS_MAX_FRAME_SIZE): the least that RFC 9113
 /// §6.5.2 allows. No flag: larger frames would only need larger buffers.
 pub const H2_FRAME_BYTES_MAX: usize = 16 * 1024;
-/// Streams that a peer may have open at a time. No flag: RFC 9113 §6.5.2 asks for at least 100, and
-/// browsers make do with that.
+/// Streams that a peer may have open at a time: RFC 9113 §6.5.2 asks for at least 100, and browsers
+/// make do with that. Flag: `--http2-max-streams`.
 pub const H2_STREAMS_DEFAULT: u32 = 128;
 /// Content that a peer may send on one stream before we have taken it. No flag: 256 KiB on a way of
 /// 50 ms is 5 MB/s, and memory is bounded by the connection's window.
@@ -133,8 +133,8 @@ pub const H2_RESETS_PER_SECOND: u32 = 50;
 /// Streams that a peer may make us reset or refuse at once, and each second after (CVE-2025-8671).
 pub const H2_FAULTS_BURST: u32 = 200;
 pub const H2_FAULTS_PER_SECOND: u32 = 20;
-/// Frames that bring nothing by themselves (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA…) at
-/// once, and each second after (CVE-2019-9512, -9515, -9518).
+/// Frames that bring nothing by themselves (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA…)
+/// at once, and each second after (CVE-2019-9512, -9515, -9518).
 pub const H2_CONTROL_BURST: u32 = 1000;
 pub const H2_CONTROL_PER_SECOND: u32 = 100;
 /// Such frames that one request, or one DATA frame that we send, pays for: clients open windows and

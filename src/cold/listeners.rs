@@ -15,9 +15,12 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::base::inherited;
 use crate::config::{Config, Listen, StartError};
+use crate::conn::ListenerKind;
+use crate::worker::WorkerListener;
 
-/// The sockets of one worker, in the order of the configuration.
-pub type WorkerListeners = Vec<OwnedFd>;
+/// The sockets of one worker: those for plain HTTP, then those for TLS, in the order of the
+/// configuration.
+pub type WorkerListeners = Vec<WorkerListener>;
 
 /// All that was bound.
 #[derive(Debug)]
@@ -32,7 +35,14 @@ pub struct Listeners {
 
 /// One place at which we listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub struct Bound {
+    pub kind: ListenerKind,
+    pub place: Place,
+}
+
+/// Where clients find us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
     /// A TCP address with its real port.
     Tcp(SocketAddr),
     /// A path, or the name of an inherited socket.
@@ -41,9 +51,11 @@ pub enum Bound {
 
 impl fmt::Display for Bound {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Bound::Tcp(address) => write!(out, "http://{address}"),
-            Bound::Other(name) => out.write_str(name),
+        match (&self.place, self.kind) {
+            (Place::Tcp(address), ListenerKind::Plain) => write!(out, "http://{address}"),
+            (Place::Tcp(address), ListenerKind::Tls) => write!(out, "https://{address}"),
+            (Place::Other(name), ListenerKind::Plain) => out.write_str(name),
+            (Place::Other(name), ListenerKind::Tls) => write!(out, "{name} (TLS)"),
         }
     }
 }
@@ -76,24 +88,40 @@ pub fn bind(config: &Config) -> Result<Listeners, StartError> {
         bound: Vec::new(),
         files: Vec::new(),
     };
-    for place in &config.listen {
-        match place {
-            Listen::Everywhere { port } => {
-                everywhere(*port, |address| listeners.bind_tcp(address, config.backlog))
-                    .map_err(|error| explain(place, *port, &error))?;
-            }
-            Listen::Tcp(address) => listeners
-                .bind_tcp(*address, config.backlog)
-                .map_err(|error| explain(place, address.port(), &error))?,
-            Listen::Unix(path) => listeners.bind_unix(path, config.backlog)?,
-            Listen::Inherited(number) => listeners.take_inherited(*number)?,
-        }
+    let tls = config.tls.as_ref().map_or(&[][..], |tls| &tls.listen);
+    let plain = config
+        .listen
+        .iter()
+        .map(|place| (place, ListenerKind::Plain));
+    for (place, kind) in plain.chain(tls.iter().map(|place| (place, ListenerKind::Tls))) {
+        listeners.bind(place, kind, config.backlog)?;
     }
     Ok(listeners)
 }
 
 impl Listeners {
-    fn bind_tcp(&mut self, wanted: SocketAddr, backlog: u32) -> io::Result<()> {
+    fn bind(&mut self, place: &Listen, kind: ListenerKind, backlog: u32) -> Result<(), StartError> {
+        let place = match place {
+            Listen::Everywhere { port } => {
+                everywhere(*port, |address| self.bind_tcp(address, kind, backlog))
+                    .map_err(|error| explain(place, *port, &error))?
+            }
+            Listen::Tcp(address) => self
+                .bind_tcp(*address, kind, backlog)
+                .map_err(|error| explain(place, address.port(), &error))?,
+            Listen::Unix(path) => self.bind_unix(path, kind, backlog)?,
+            Listen::Inherited(number) => self.take_inherited(*number, kind)?,
+        };
+        self.bound.push(Bound { kind, place });
+        Ok(())
+    }
+
+    fn bind_tcp(
+        &mut self,
+        wanted: SocketAddr,
+        kind: ListenerKind,
+        backlog: u32,
+    ) -> io::Result<Place> {
         if wanted.port() != 0 {
             // With SO_REUSEPORT a second server of the same user would silently get half of the
             // connections; so a socket without it asks first whether the port is free.
@@ -106,13 +134,20 @@ impl Listeners {
             let local = socket.local_addr()?.as_socket();
             address = local.ok_or(ErrorKind::AddrNotAvailable)?;
             socket.listen(backlog_of_kernel(backlog))?;
-            worker.push(socket.into());
+            worker.push(WorkerListener {
+                socket: socket.into(),
+                kind,
+            });
         }
-        self.bound.push(Bound::Tcp(address));
-        Ok(())
+        Ok(Place::Tcp(address))
     }
 
-    fn bind_unix(&mut self, path: &Path, backlog: u32) -> Result<(), StartError> {
+    fn bind_unix(
+        &mut self,
+        path: &Path,
+        kind: ListenerKind,
+        backlog: u32,
+    ) -> Result<Place, StartError> {
         let shown = path.display();
         let failed = |error: io::Error| match error.kind() {
             ErrorKind::PermissionDenied => StartError::machine(
@@ -139,12 +174,11 @@ impl Listeners {
             device_and_inode: (made.dev(), made.ino()),
         });
         socket.listen(backlog_of_kernel(backlog)).map_err(failed)?;
-        self.share(socket.into()).map_err(failed)?;
-        self.bound.push(Bound::Other(format!("unix:{shown}")));
-        Ok(())
+        self.share(&socket.into(), kind).map_err(failed)?;
+        Ok(Place::Other(format!("unix:{shown}")))
     }
 
-    fn take_inherited(&mut self, number: u32) -> Result<(), StartError> {
+    fn take_inherited(&mut self, number: u32, kind: ListenerKind) -> Result<Place, StartError> {
         let remedy = "pass an open listening stream socket at that number, as a systemd .socket \
                       unit does at fd:3";
         let refused = |what: String| StartError::machine(what, remedy);
@@ -163,22 +197,24 @@ impl Listeners {
         let bound = match local.as_socket() {
             Some(address) => {
                 socket.set_tcp_nodelay(true).map_err(failed)?;
-                Bound::Tcp(address)
+                Place::Tcp(address)
             }
-            None => Bound::Other(match local.as_pathname() {
+            None => Place::Other(match local.as_pathname() {
                 Some(path) => format!("unix:{}", path.display()),
                 None => format!("fd:{number}"),
             }),
         };
-        self.share(socket.into()).map_err(failed)?;
-        self.bound.push(bound);
-        Ok(())
+        self.share(&socket.into(), kind).map_err(failed)?;
+        Ok(bound)
     }
 
     /// Gives a duplicate of one socket to each worker.
-    fn share(&mut self, socket: OwnedFd) -> io::Result<()> {
+    fn share(&mut self, socket: &OwnedFd, kind: ListenerKind) -> io::Result<()> {
         for worker in &mut self.workers {
-            worker.push(socket.try_clone()?);
+            worker.push(WorkerListener {
+                socket: socket.try_clone()?,
+                kind,
+            });
         }
         Ok(())
     }
@@ -210,7 +246,7 @@ fn backlog_of_kernel(backlog: u32) -> i32 {
 }
 
 /// Binds every address of both families, or those of IPv4 where the kernel has no other.
-fn everywhere(port: u16, mut bind: impl FnMut(SocketAddr) -> io::Result<()>) -> io::Result<()> {
+fn everywhere<T>(port: u16, mut bind: impl FnMut(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     match bind((Ipv6Addr::UNSPECIFIED, port).into()) {
         Err(error) if has_no_ipv6(&error) => bind((Ipv4Addr::UNSPECIFIED, port).into()),
         result => result,
@@ -329,9 +365,9 @@ mod tests {
     }
 
     fn tcp(bound: &Bound) -> SocketAddr {
-        match bound {
-            Bound::Tcp(address) => *address,
-            Bound::Other(name) => panic!("{name} is not a TCP address"),
+        match &bound.place {
+            Place::Tcp(address) => *address,
+            Place::Other(name) => panic!("{name} is not a TCP address"),
         }
     }
 
@@ -342,7 +378,7 @@ mod tests {
         assert_ne!(port, 0);
         let mut descriptors = Vec::new();
         for sockets in listeners.workers {
-            let socket = Socket::from(sockets.into_iter().next().unwrap());
+            let socket = Socket::from(sockets.into_iter().next().unwrap().socket);
             assert_eq!(
                 socket.local_addr().unwrap().as_socket().unwrap().port(),
                 port
@@ -355,6 +391,26 @@ mod tests {
         }
         descriptors.dedup();
         assert_eq!(descriptors.len(), 3, "sockets of their own");
+    }
+
+    #[test]
+    fn each_socket_says_what_is_spoken_there() {
+        let words = [
+            "--listen",
+            "127.0.0.1:0",
+            "--tls-listen",
+            "127.0.0.1:0",
+            "--self-signed",
+        ];
+        let listeners = bind(&config(&words)).unwrap();
+        let kinds = listeners.workers[0].iter().map(|listener| listener.kind);
+        let expected = [ListenerKind::Plain, ListenerKind::Tls];
+        assert_eq!(kinds.collect::<Vec<_>>(), expected);
+        let shown: Vec<String> = listeners.bound.iter().map(Bound::to_string).collect();
+        assert!(shown[0].starts_with("http://127.0.0.1:"), "{shown:?}");
+        assert!(shown[1].starts_with("https://127.0.0.1:"), "{shown:?}");
+        let alone = bind(&config(&words[2..])).unwrap();
+        assert_eq!(alone.bound.len(), 1);
     }
 
     #[test]
@@ -379,7 +435,8 @@ mod tests {
         });
         assert!(bound.is_ok());
         assert_eq!(tried, ["[::]:80", "0.0.0.0:80"]);
-        let taken = everywhere(80, |_| Err(io::Error::from_raw_os_error(libc::EADDRINUSE)));
+        let taken: io::Result<()> =
+            everywhere(80, |_| Err(io::Error::from_raw_os_error(libc::EADDRINUSE)));
         assert_eq!(
             taken.unwrap_err().kind(),
             ErrorKind::AddrInUse,
@@ -391,7 +448,7 @@ mod tests {
     fn accepted_sockets_do_not_delay() {
         let listeners = bind(&config(&["--listen", "127.0.0.1:0"])).unwrap();
         let _client = TcpStream::connect(tcp(&listeners.bound[0])).unwrap();
-        let socket = Socket::from(listeners.workers[0][0].try_clone().unwrap());
+        let socket = Socket::from(listeners.workers[0][0].socket.try_clone().unwrap());
         socket.set_nonblocking(false).unwrap();
         let (accepted, _) = socket.accept().unwrap();
         assert!(accepted.tcp_nodelay().unwrap());
@@ -433,9 +490,9 @@ mod tests {
         let place = format!("unix:{}", path.display());
         let config = config(&["--workers", "2", "--listen", &place]);
         let listeners = bind(&config).unwrap();
-        assert_eq!(listeners.bound, [Bound::Other(place)]);
+        assert_eq!(listeners.bound[0].place, Place::Other(place));
         let mut client = UnixStream::connect(&path).unwrap();
-        let second = Socket::from(listeners.workers[1][0].try_clone().unwrap());
+        let second = Socket::from(listeners.workers[1][0].socket.try_clone().unwrap());
         assert!(second.nonblocking().unwrap());
         let (mut accepted, _) = second.accept().unwrap();
         accepted.write_all(b"hi").unwrap();

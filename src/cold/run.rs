@@ -6,14 +6,18 @@
 //!    `----all workers ended by themselves--> exit 1
 //! ```
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::certificates::Keeper;
 use crate::worker::{Handle, Message};
 
 /// How often a running server looks whether its workers live.
@@ -70,15 +74,16 @@ impl Signals {
         })
     }
 
-    /// Waits for the order to end; other signals are answered on the way.
-    async fn order(&mut self) -> Order {
+    /// Waits for the order to end; SIGHUP is passed on to who can load something again.
+    async fn order(&mut self, reload: Option<&Notify>) -> Order {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Order::Terminate,
                 _ = self.interrupt.recv() => return Order::Interrupt,
-                _ = self.hangup.recv() => {
-                    log::info!("SIGHUP is reserved for reloading and does nothing yet");
-                }
+                _ = self.hangup.recv() => match reload {
+                    Some(reload) => reload.notify_one(),
+                    None => log::info!("SIGHUP: there are no certificates to be loaded again"),
+                },
             }
         }
     }
@@ -96,10 +101,18 @@ impl ColdThread {
     }
 
     /// Runs until the process is to end. `grace` is what an orderly end may take.
-    pub fn run(mut self, mut workers: Vec<Handle>, grace: Duration) -> ExitCode {
+    pub fn run(
+        mut self,
+        mut workers: Vec<Handle>,
+        mut keeper: Option<Keeper>,
+        grace: Duration,
+    ) -> ExitCode {
         self.runtime.block_on(async {
+            let hangup = Notify::new();
+            let reload = keeper.is_some().then_some(&hangup);
             let order = tokio::select! {
-                order = self.signals.order() => order,
+                order = self.signals.order(reload) => order,
+                never = keep(keeper.as_mut(), &hangup) => match never {},
                 () = all_vanished(&mut workers) => {
                     log::error!("no worker is left; the server ends");
                     return ExitCode::FAILURE;
@@ -110,7 +123,7 @@ impl ColdThread {
                 worker.mailbox.send(Message::Shutdown { grace });
             }
             let limit = grace + CUT_WAIT;
-            match drain(self.signals.order(), all_ended(&mut workers), limit).await {
+            match drain(self.signals.order(None), all_ended(&mut workers), limit).await {
                 End::Answered => {
                     log::info!("all is answered; goodbye");
                     ExitCode::SUCCESS
@@ -125,6 +138,14 @@ impl ColdThread {
                 }
             }
         })
+    }
+}
+
+/// Keeps certificates up to date, where there are any.
+async fn keep(keeper: Option<&mut Keeper>, hangup: &Notify) -> Infallible {
+    match keeper {
+        Some(keeper) => keeper.keep(hangup).await,
+        None => pending().await,
     }
 }
 
@@ -199,7 +220,7 @@ fn name(worker: &Handle) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::{pending, ready};
+    use std::future::ready;
 
     const LONG: Duration = Duration::from_secs(60);
 

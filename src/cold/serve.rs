@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::certificates::{self, Keeper, Notes};
 use super::listeners::{self, Bound, WorkerListeners};
 use super::run::ColdThread;
 use super::{descriptors, machine};
@@ -20,7 +20,8 @@ use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
 use crate::handler::files::{Site, SiteSettings};
 use crate::log::announce;
-use crate::worker::{self, Handle, Message, WorkerSetup};
+use crate::tls::TlsServer;
+use crate::worker::{self, Handle, Message, WorkerListener, WorkerSetup};
 
 /// Raises the limit of open files and holds the arguments against this machine.
 pub fn prepare(args: &ServeArgs) -> Result<Checked, StartError> {
@@ -33,6 +34,14 @@ pub fn prepare(args: &ServeArgs) -> Result<Checked, StartError> {
 pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartError> {
     let config = Arc::new(config);
     let mut engine = choose_engine(&config)?;
+    let mut notes = Notes {
+        warnings,
+        lines: Vec::new(),
+    };
+    let keeper = match &config.tls {
+        Some(tls) => Some(Keeper::start(tls, config.http2.is_some(), &mut notes)?),
+        None => None,
+    };
     // Before the first socket listens: whoever can connect can also stop us in order.
     let cold = ColdThread::new().map_err(|error| {
         StartError::machine(
@@ -41,18 +50,26 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
         )
     })?;
     let mut listeners = listeners::bind(&config)?;
-    let shared = Shared::new(&config, engine.kind)?;
+    let shared = Shared {
+        tls: keeper.as_ref().map(|keeper| keeper.server.clone()),
+        https_port: certificates::https_port(&config, &listeners.bound),
+        ..Shared::new(&config, engine.kind)?
+    };
     let workers = start_workers(&shared, &mut engine, &listeners.workers)?;
     // Each worker has duplicates, so that its closing them ends the listening.
     listeners.workers.clear();
-    warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    notes
+        .warnings
+        .iter()
+        .for_each(|warning| log::warn!("{warning}"));
     if let Some(fallback) = &engine.fallback {
         log::warn!("{fallback}");
     }
     if config.log.start_line {
         announce(&start_line(&config, &engine, &listeners.bound));
     }
-    let exit_code = cold.run(workers, config.timeouts.grace);
+    notes.lines.iter().for_each(|line| log::info!("{line}"));
+    let exit_code = cold.run(workers, keeper, config.timeouts.grace);
     drop(listeners); // Removes the files of Unix sockets.
     Ok(exit_code)
 }
@@ -73,6 +90,8 @@ struct Shared {
     site: Arc<Site>,
     store: Arc<Store>,
     count: ConnectionCount,
+    tls: Option<TlsServer>,
+    https_port: Option<u16>,
 }
 
 impl Shared {
@@ -103,6 +122,8 @@ impl Shared {
             site: Arc::new(site),
             store: Arc::new(store),
             count: ConnectionCount::new(config.limits.connections_max),
+            tls: None,
+            https_port: None,
         })
     }
 }
@@ -142,7 +163,7 @@ fn spawn_all(
 ) -> Result<Vec<Handle>, (usize, io::Error)> {
     let mut workers: Vec<Handle> = Vec::with_capacity(listeners.len());
     for (index, sockets) in listeners.iter().enumerate() {
-        let duplicates: io::Result<_> = sockets.iter().map(OwnedFd::try_clone).collect();
+        let duplicates: io::Result<_> = sockets.iter().map(WorkerListener::try_clone).collect();
         let worker = duplicates.and_then(|listeners| {
             worker::spawn(WorkerSetup {
                 index,
@@ -153,6 +174,8 @@ fn spawn_all(
                 site: Arc::clone(&shared.site),
                 store: Arc::clone(&shared.store),
                 count: shared.count.clone(),
+                tls: shared.tls.clone(),
+                https_port: shared.https_port,
             })
         });
         match worker {

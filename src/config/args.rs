@@ -13,6 +13,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 use super::cpus::CpuList;
 use super::quantity::{OrAuto, OrOff, count, duration, size};
+use super::tls_args::TlsArgs;
 use super::usage::Refusal;
 use super::{Listen, StartError, listen};
 use crate::base::limits;
@@ -30,7 +31,10 @@ Examples:
   downpour serve                             the welcome page at http://localhost:8080
   downpour serve ./public -p 3000            one directory at port 3000
   downpour serve /srv/www --listen 127.0.0.1:8080 --listen unix:/run/downpour.sock
-  downpour serve /srv/www --workers 1 --cpus 0 --engine io-uring";
+  downpour serve /srv/www --workers 1 --cpus 0 --engine io-uring
+  downpour serve ./public --tls-listen [::]:8443 --self-signed
+  downpour serve /srv/www --tls-listen [::]:443 --tls-cert a.pem --tls-key a.key \
+      --port 80 --https-redirect";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -108,6 +112,9 @@ pub struct ServeArgs {
     )]
     #[arg(env = "DOWNPOUR_MAX_CONNECTIONS", hide_env = true, value_parser = max_connections)]
     pub max_connections: OrAuto<u64>,
+
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// Threads that serve, each with its own ring and connections; auto: one for each processor
     /// that this process may use. Fewer leave processors to others
@@ -305,20 +312,27 @@ pub struct ServeArgs {
 impl ServeArgs {
     /// The places of `--listen` and `--port`, in that order; empty when neither is given.
     pub fn places(&self) -> Result<Vec<Listen>, StartError> {
-        let refuse = |flag: &str, value: &str, why: String| {
-            StartError::usage(format!("{flag} does not take {value:?}"), why)
-        };
-        let mut places = Vec::new();
-        for text in &self.listen {
-            let place = text.parse().map_err(|why| refuse("--listen", text, why))?;
-            places.push(place);
-        }
+        let mut places = read_places("--listen", &self.listen)?;
         for text in &self.port {
             let port = listen::port(text).map_err(|why| refuse("--port", text, why))?;
             places.push(Listen::Everywhere { port });
         }
         Ok(places)
     }
+
+    /// The places of `--tls-listen`.
+    pub fn tls_places(&self) -> Result<Vec<Listen>, StartError> {
+        read_places("--tls-listen", &self.tls.tls_listen)
+    }
+}
+
+fn read_places(flag: &str, texts: &[String]) -> Result<Vec<Listen>, StartError> {
+    let read = |text: &String| text.parse().map_err(|why| refuse(flag, text, why));
+    texts.iter().map(read).collect()
+}
+
+fn refuse(flag: &str, value: &str, why: String) -> StartError {
+    StartError::usage(format!("{flag} does not take {value:?}"), why)
 }
 
 /// The definition of every command and flag, from which `docs/flags.md` is written.
@@ -340,6 +354,11 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Command, Refusa
         split_variable(matches, "listen", &mut args.listen);
         split_variable(matches, "port", &mut args.port);
         split_variable(matches, "index", &mut args.index);
+        split_variable(matches, "tls_listen", &mut args.tls.tls_listen);
+        split_variable(matches, "tls_cert", &mut args.tls.tls_cert);
+        split_variable(matches, "tls_key", &mut args.tls.tls_key);
+        split_variable(matches, "self_signed", &mut args.tls.self_signed);
+        split_variable(matches, "tls_ticket_keys", &mut args.tls.tls_ticket_keys);
     }
     Ok(line.command)
 }
@@ -384,7 +403,7 @@ fn split_variable(matches: &ArgMatches, id: &str, values: &mut Vec<String>) {
         .collect();
 }
 
-fn boolean(text: &str) -> Result<bool, String> {
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
@@ -401,7 +420,7 @@ fn log_level(text: &str) -> Result<log::LevelFilter, String> {
     }
 }
 
-fn within<T>(value: T, low: T, high: T, sentence: &str) -> Result<T, String>
+pub(super) fn within<T>(value: T, low: T, high: T, sentence: &str) -> Result<T, String>
 where
     T: PartialOrd,
 {
@@ -446,7 +465,7 @@ fn workers(text: &str) -> Result<OrAuto<usize>, String> {
     })
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let (least, most) = (limits::TICK, limits::TIMEOUT_MAX);
     within(
         duration(text)?,
@@ -541,7 +560,7 @@ mod tests {
             );
             flags += 1;
         }
-        assert_eq!(flags, 24);
+        assert_eq!(flags, 40);
     }
 
     #[test]
@@ -569,6 +588,12 @@ mod tests {
         assert_eq!(args.send_timeout, limits::SEND_TIMEOUT_DEFAULT);
         assert_eq!(args.grace_period, limits::GRACE_PERIOD_DEFAULT);
         assert_eq!(args.max_head_bytes, limits::HEAD_BYTES_DEFAULT);
+        assert_eq!(
+            args.tls.handshake_timeout,
+            limits::HANDSHAKE_TIMEOUT_DEFAULT
+        );
+        assert_eq!(args.tls.max_handshakes, limits::HANDSHAKES_DEFAULT);
+        assert_eq!(args.tls.http2_max_streams, limits::H2_STREAMS_DEFAULT);
         let engine = crate::engine::EngineSettings::default();
         assert_eq!(args.ring_entries, engine.ring_entries);
         assert_eq!(args.recv_buffers, engine.recv_buffers);

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::quantity::Bytes;
-use super::{Listen, ServeArgs, StartError, cpus, root};
+use super::tls::{self, Http2Config, TlsConfig};
+use super::{HttpsRedirect, Listen, ServeArgs, StartError, cpus, root};
 use crate::base::limits;
 use crate::engine::{EngineChoice, EngineKind, EngineSettings};
 
@@ -30,8 +31,14 @@ pub struct Config {
     /// Names that stand for their directory, in the order in which they are tried; each is one
     /// plain path segment.
     pub index: Vec<String>,
-    /// Where to listen; never empty, no place twice.
+    /// Where to listen for plain HTTP; empty only where `tls` has a place. No place twice.
     pub listen: Vec<Listen>,
+    /// How TLS is spoken, and where.
+    pub tls: Option<TlsConfig>,
+    /// Where plain requests are sent.
+    pub https_redirect: HttpsRedirect,
+    /// How HTTP/2 is spoken, if it is.
+    pub http2: Option<Http2Config>,
     /// Connections that may wait to be accepted, for each socket.
     pub backlog: u32,
     /// Threads that serve.
@@ -70,6 +77,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Bytes of one request head.
     pub head_bytes_max: usize,
+    /// TLS handshakes of one worker at a time.
+    pub handshakes_max: usize,
 }
 
 /// Deadlines.
@@ -79,6 +88,8 @@ pub struct Timeouts {
     pub keepalive: Duration,
     /// For a whole request head.
     pub header: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
     /// Without a byte taken by the peer.
     pub send: Duration,
     /// Between the order to stop and the end.
@@ -109,13 +120,22 @@ impl Config {
         let mut warnings = Vec::new();
         let cpus = pinned(args, machine)?;
         let workers = workers(args, &cpus, machine);
-        let listen = places(args)?;
-        let connections_max = connections(args, workers, listen.len(), machine, &mut warnings)?;
+        let tls = tls::check(&args.tls, args.tls_places()?)?;
+        let tls_listen = tls.as_ref().map_or(&[][..], |tls| &tls.listen);
+        let listen = places(args, tls_listen)?;
+        tls::check_redirect(args.tls.https_redirect, &listen, tls.as_ref())?;
+        let places = listen.len() + tls_listen.len();
+        let connections_max = connections(args, workers, places, machine, &mut warnings)?;
         note_backlog(args, machine, &mut warnings);
         let config = Config {
             root: args.root.as_deref().map(root::check).transpose()?,
             index: index(args)?,
             listen,
+            tls,
+            https_redirect: args.tls.https_redirect,
+            http2: args.tls.http2.then_some(Http2Config {
+                streams_max: args.tls.http2_max_streams,
+            }),
             backlog: args.backlog,
             workers,
             cpus,
@@ -126,10 +146,12 @@ impl Config {
             limits: Limits {
                 connections_max,
                 head_bytes_max: args.max_head_bytes,
+                handshakes_max: args.tls.max_handshakes as usize,
             },
             timeouts: Timeouts {
                 keepalive: args.keepalive_timeout,
                 header: args.header_timeout,
+                handshake: args.tls.handshake_timeout,
                 send: args.send_timeout,
                 grace: args.grace_period,
             },
@@ -183,13 +205,15 @@ fn workers(args: &ServeArgs, pinned: &[usize], machine: &Machine) -> NonZeroUsiz
     asked.unwrap_or(automatic).min(most)
 }
 
-fn places(args: &ServeArgs) -> Result<Vec<Listen>, StartError> {
+/// Where plain HTTP is spoken. `tls`: the other places, which must not be among them.
+fn places(args: &ServeArgs, tls: &[Listen]) -> Result<Vec<Listen>, StartError> {
     let mut places = args.places()?;
-    if places.is_empty() {
+    if places.is_empty() && tls.is_empty() {
         places.push(Listen::Everywhere { port: 8080 });
     }
-    for (position, place) in places.iter().enumerate() {
-        if places[..position]
+    let all: Vec<&Listen> = places.iter().chain(tls).collect();
+    for (position, place) in all.iter().enumerate() {
+        if all[..position]
             .iter()
             .any(|before| before.same_place(place))
         {
@@ -394,6 +418,105 @@ mod tests {
             check(&["-p", "0", "-p", "1"]).unwrap().config.listen.len(),
             2
         );
+    }
+
+    #[test]
+    fn tls_alone_opens_no_plain_port() {
+        let config = check(&["--tls-listen", "[::]:8443", "--self-signed"]);
+        let config = config.unwrap().config;
+        assert!(config.listen.is_empty());
+        let tls = config.tls.unwrap();
+        assert_eq!(tls.self_signed, Some(vec![]));
+        assert_eq!(tls.listen.len(), 1);
+        assert_eq!(config.limits.connections_max, 20_000 - 32 - 3 * 9);
+        let words = [
+            "--tls-listen",
+            ":8443",
+            "--self-signed=a",
+            "--self-signed=b",
+            "-p80",
+        ];
+        let config = check(&words).unwrap().config;
+        assert_eq!(config.listen, [Listen::Everywhere { port: 80 }]);
+        assert_eq!(config.tls.unwrap().self_signed.unwrap(), ["a", "b"]);
+        assert_eq!(check(&[]).unwrap().config.tls, None);
+    }
+
+    #[test]
+    fn certificates_and_keys_go_in_pairs() {
+        let words = ["--tls-listen", ":443", "--tls-cert", "a", "--tls-cert", "b"];
+        let pairs = |more: &[&str]| {
+            let config = check(&[&words, more].concat())?.config;
+            let pairs = config.tls.expect("asked for").sources.pairs;
+            let shown = pairs
+                .iter()
+                .map(|pair| format!("{} {}", pair.certificate.display(), pair.key.display()));
+            Ok::<_, StartError>(shown.collect::<Vec<_>>())
+        };
+        assert_eq!(pairs(&[]).unwrap(), ["a a", "b b"]);
+        let keys = ["--tls-key", "c", "--tls-key", "d"];
+        assert_eq!(pairs(&keys).unwrap(), ["a c", "b d"]);
+        let error = pairs(&keys[..2]).unwrap_err().to_string();
+        assert!(
+            error.contains("2 of --tls-cert and 1 of --tls-key"),
+            "{error}"
+        );
+        let error = pairs(&["--self-signed"]).unwrap_err().to_string();
+        assert!(error.contains("two ways"), "{error}");
+    }
+
+    #[test]
+    fn flags_of_tls_that_hang_in_the_air_are_told() {
+        for (words, part) in [
+            (&["--tls-listen", ":443"][..], "--self-signed"),
+            (&["--tls-cert", "a"], "--tls-listen [::]:443"),
+            (&["--self-signed"], "--tls-listen [::]:443"),
+            (&["--hsts", "8760h"], "--tls-listen [::]:443"),
+            (&["--https-redirect"], "--https-redirect=443"),
+            (
+                &["--tls-listen", ":1", "--self-signed", "--https-redirect"],
+                "--port 80",
+            ),
+            (
+                &[
+                    "-p80",
+                    "--tls-listen",
+                    "unix:/a",
+                    "--self-signed",
+                    "--https-redirect",
+                ],
+                "--https-redirect=443",
+            ),
+            (
+                &[
+                    "--tls-listen",
+                    ":1",
+                    "--self-signed",
+                    "--tls-client-auth",
+                    "optional",
+                ],
+                "--tls-client-ca FILE",
+            ),
+            (
+                &["-p", "80", "--tls-listen", ":80", "--self-signed"],
+                "twice",
+            ),
+        ] {
+            let error = check(words).unwrap_err();
+            assert!(error.to_string().contains(part), "{words:?}: {error}");
+            assert_eq!(error.exit_code, 2);
+        }
+        check(&["--self-signed=false"]).unwrap();
+        let config = check(&["--https-redirect=8443"]).unwrap().config;
+        assert_eq!(config.https_redirect, HttpsRedirect::Port(8443));
+    }
+
+    #[test]
+    fn http2_is_spoken_unless_it_is_switched_off() {
+        let config = check(&[]).unwrap().config;
+        assert_eq!(config.http2.unwrap().streams_max, 128);
+        let config = check(&["--http2", "false"]).unwrap().config;
+        assert_eq!(config.http2, None);
     }
 
     #[test]

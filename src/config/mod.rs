@@ -15,9 +15,13 @@ pub mod error;
 pub mod listen;
 pub mod quantity;
 pub mod root;
+pub mod tls;
+pub mod tls_args;
 pub mod usage;
 
 pub use args::{Command, ServeArgs};
 pub use checked::{CacheConfig, Config, Limits, LogConfig, Machine, Timeouts};
 pub use error::StartError;
 pub use listen::Listen;
+pub use tls::{Http2Config, TlsConfig};
+pub use tls_args::HttpsRedirect;

@@ -6,6 +6,7 @@
 
 mod accept;
 mod answer;
+mod blocks;
 mod close;
 mod connection;
 mod deadline;

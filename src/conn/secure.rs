@@ -6,13 +6,15 @@
 //! Output, files -> seal_output -> (Session::write) -> one send
 //! ```
 
-use crate::base::limits::{FILE_READ_AHEAD_BYTES, SEALED_SEND_BYTES_MAX};
-use crate::engine::{Engine, FileRange, FileRead, Received, SendBatch, SocketId};
+use crate::base::Millis;
+use crate::base::limits::SEALED_SEND_BYTES_MAX;
+use crate::engine::{Engine, FileRange, Received, SendBatch, SocketId};
 use crate::http::Fault;
 use crate::proto::h1;
 use crate::tls::{Session, TlsFault, looks_like_plain_http};
 
 use super::Connections;
+use super::blocks::{BlockRead, Blocks};
 use super::connection::{Connection, Item, Life, Reading, WaitsFor};
 use super::receive::take_plain;
 use super::request::on_fault;
@@ -195,7 +197,8 @@ impl<E: Engine> Connections<E> {
         let sealing = Sealing {
             engine: &mut self.engine,
             connection,
-            file_bytes: &mut self.services.file_bytes,
+            blocks: &mut self.services.blocks,
+            now: self.services.now.monotonic,
             spent: &mut self.services.spent_batches,
         }
         .fill(&mut sealed);
@@ -229,7 +232,8 @@ fn answer_plain_http(connection: &mut Connection, services: &mut super::Services
 struct Sealing<'a, E: Engine> {
     engine: &'a mut E,
     connection: &'a mut Connection,
-    file_bytes: &'a mut Vec<u8>,
+    blocks: &'a mut Blocks,
+    now: Millis,
     /// Takes the batches whose bytes were encrypted.
     spent: &'a mut Vec<Box<SendBatch>>,
 }
@@ -283,21 +287,20 @@ impl<E: Engine> Sealing<'_, E> {
         sealed: &mut SendBatch,
         done: &mut Sealed,
     ) -> bool {
-        let mut bytes = std::mem::take(self.file_bytes);
-        bytes.clear();
-        bytes.reserve_exact(FILE_READ_AHEAD_BYTES);
-        let read = self.engine.read_file(&range, &mut bytes);
+        let read = self.blocks.read(self.engine, &range, self.now);
         match read {
-            FileRead::Read(len) => {
-                done.is_broken |= !self.seal([&bytes[..]].into_iter(), sealed);
-                done.file_len += len as u64;
-                range.offset += len as u64;
-                range.len -= len as u64;
+            BlockRead::Piece(piece) => {
+                done.is_broken |= !self.seal(std::iter::once(&piece[..]), sealed);
+                let len = piece.len() as u64;
+                done.file_len += len;
+                range.offset += len;
+                range.len -= len;
                 if range.len > 0 {
                     self.connection.output.push_front(Item::File(range));
                 }
+                return !done.is_broken;
             }
-            FileRead::Cold => {
+            BlockRead::Cold => {
                 done.cold = Some(FileRange {
                     len: range.slice_len(),
                     ..range.clone()
@@ -305,10 +308,9 @@ impl<E: Engine> Sealing<'_, E> {
                 self.connection.output.push_front(Item::File(range));
             }
             // The length was promised: only ending the connection tells that it is not kept.
-            FileRead::Truncated | FileRead::Failed(_) => done.is_broken = true,
+            BlockRead::Truncated | BlockRead::Failed(_) => done.is_broken = true,
         }
-        *self.file_bytes = bytes;
-        matches!(read, FileRead::Read(_)) && !done.is_broken
+        false
     }
 }
 

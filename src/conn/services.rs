@@ -14,6 +14,8 @@ use crate::proto::h2::{FieldList, H2Settings, StreamId};
 use crate::task::{Executor, Io};
 use crate::tls::TlsServer;
 
+use super::blocks::Blocks;
+
 /// The bounds of a connection that an operator may move.
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
@@ -94,8 +96,8 @@ pub struct Services {
     pub(super) tls_fields: TlsFields,
     /// Memory for the heads of HTTP/2, used by one connection after the other; away while one does.
     pub(super) field_list: Option<Box<FieldList>>,
-    /// Memory for parts of files on their way through a cipher.
-    pub(super) file_bytes: Vec<u8>,
+    /// Parts of files that are framed or encrypted.
+    pub(super) blocks: Blocks,
     pub(super) date: DateField,
     pub(super) now: Now,
     /// No further requests: answers say that the connection ends.
@@ -139,7 +141,7 @@ impl Services {
             tls,
             tls_fields,
             field_list: None,
-            file_bytes: Vec::new(),
+            blocks: Blocks::default(),
             date: DateField::new(now.unix_seconds),
             now,
             draining: false,
@@ -160,6 +162,7 @@ impl Services {
         if self.now.monotonic.since(self.swept_at) >= 1000 {
             self.swept_at = self.now.monotonic;
             self.files.sweep(self.now);
+            self.blocks.sweep(self.now.monotonic);
         }
     }
 

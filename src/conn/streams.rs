@@ -6,8 +6,9 @@
 
 use bytes::Bytes;
 
-use crate::base::limits::{COPY_BODY_BYTES_MAX, FILE_READ_AHEAD_BYTES, FRAMED_SEND_BYTES_MAX};
-use crate::engine::{Engine, Errno, FileRange, FileRead, SendBatch, SocketId};
+use crate::base::Millis;
+use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX};
+use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
 use crate::http::{Method, RequestHead};
@@ -16,6 +17,7 @@ use crate::task::{Executor, TaskId};
 
 use super::Connections;
 use super::answer::{Reply, reply};
+use super::blocks::{BlockRead, Blocks};
 use super::connection::{Connection, Output, Reading};
 use super::request::{spawn_load, spawn_refresh};
 use super::services::Services;
@@ -324,7 +326,13 @@ enum Pulled {
 }
 
 impl StreamBody {
-    fn pull<E: Engine>(&mut self, max: usize, engine: &mut E) -> Pulled {
+    fn pull<E: Engine>(
+        &mut self,
+        max: usize,
+        engine: &mut E,
+        blocks: &mut Blocks,
+        now: Millis,
+    ) -> Pulled {
         match self {
             StreamBody::Bytes(bytes) => {
                 let piece = bytes.split_to(max.min(bytes.len()));
@@ -333,21 +341,19 @@ impl StreamBody {
             }
             StreamBody::File { ahead, rest } => {
                 if ahead.is_empty() {
-                    let len = rest.len.min(FILE_READ_AHEAD_BYTES as u64) as usize;
-                    let mut buf = Vec::with_capacity(len);
-                    match engine.read_file(rest, &mut buf) {
-                        FileRead::Read(read) => {
-                            rest.offset += read as u64;
-                            rest.len -= read as u64;
-                            *ahead = buf.into();
+                    match blocks.read(engine, rest, now) {
+                        BlockRead::Piece(piece) => {
+                            rest.offset += piece.len() as u64;
+                            rest.len -= piece.len() as u64;
+                            *ahead = piece;
                         }
-                        FileRead::Cold => {
+                        BlockRead::Cold => {
                             return Pulled::Cold(FileRange {
                                 len: rest.slice_len(),
                                 ..rest.clone()
                             });
                         }
-                        FileRead::Truncated | FileRead::Failed(_) => return Pulled::Broken,
+                        BlockRead::Truncated | BlockRead::Failed(_) => return Pulled::Broken,
                     }
                 }
                 let piece = ahead.split_to(max.min(ahead.len()));
@@ -384,7 +390,11 @@ impl<E: Engine> Connections<E> {
                 break;
             };
             let stream = turn.stream;
-            match turn.body.pull(turn.max, &mut self.engine) {
+            let Services { blocks, now, .. } = &mut self.services;
+            let pulled = turn
+                .body
+                .pull(turn.max, &mut self.engine, blocks, now.monotonic);
+            match pulled {
                 Pulled::Piece { bytes, end } => {
                     let len = bytes.len();
                     streams.core.write_data(stream, len, end, batch.own_mut());

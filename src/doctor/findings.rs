@@ -28,6 +28,8 @@ pub(super) struct Facts {
     pub syn_cookies: Option<u32>,
     /// Whether a seccomp filter watches this process, as in a container.
     pub seccomp: bool,
+    /// Whether the processor has instructions for AES and its counter mode.
+    pub has_aes: bool,
 }
 
 impl Facts {
@@ -42,6 +44,7 @@ impl Facts {
             syn_backlog: machine::sysctl("net/ipv4/tcp_max_syn_backlog"),
             syn_cookies: machine::sysctl("net/ipv4/tcp_syncookies"),
             seccomp: is_filtered(&status),
+            has_aes: has_aes(),
         }
     }
 }
@@ -52,6 +55,16 @@ fn is_filtered(status: &str) -> bool {
         .lines()
         .filter_map(|line| line.strip_prefix("Seccomp:"))
         .any(|mode| mode.trim() == "2")
+}
+
+/// Without them TLS goes by tables and carry-less multiplication in software.
+fn has_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("aes") && is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return true; // Unknown: no complaint.
 }
 
 /// How good a thing is.
@@ -194,6 +207,15 @@ pub(super) fn limits(facts: &Facts) -> Vec<Finding> {
         )
         .with_remedy(blocked.remedy()),
     });
+    rows.push(match facts.has_aes {
+        true => Finding::new("TLS", Verdict::Fine, "this processor has AES instructions"),
+        false => Finding::new(
+            "TLS",
+            Verdict::Hurts,
+            "AES in software; TLS costs several times more",
+        )
+        .with_remedy("on a virtual machine: pass the host's processor through (aes, pclmulqdq)"),
+    });
     rows
 }
 
@@ -312,6 +334,7 @@ mod tests {
             syn_backlog: Some(512),
             syn_cookies: Some(1),
             seccomp: false,
+            has_aes: true,
         }
     }
 
@@ -355,11 +378,13 @@ mod tests {
         facts.lockable_bytes = Some(64 << 10);
         facts.machine.somaxconn = Some(128);
         facts.syn_cookies = Some(0);
+        facts.has_aes = false;
         let expected = [
             "open files",
             "lockable memory",
             "net.core.somaxconn",
             "tcp_max_syn_backlog",
+            "TLS",
         ];
         let hurts = hurting(&facts);
         assert!(hurts.ends_with(&expected.map(str::to_owned)), "{hurts:?}");

@@ -78,21 +78,20 @@ pub fn encoded_len(text: impl Iterator<Item = u8>) -> usize {
 
 /// Appends `text` encoded.
 pub fn encode(text: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
-    // Fewer than 8 bits wait between two symbols, and a word has at most 30.
-    let (mut waiting, mut count) = (0_u64, 0);
+    // Fewer than 32 bits wait between two symbols, and a word has at most 30.
+    let (mut waiting, mut count) = (0_u64, 0_usize);
     for byte in text {
         let code = CODES[usize::from(byte)];
         waiting = waiting << code.bits | u64::from(code.word);
-        count += u32::from(code.bits);
-        while count >= 8 {
-            count -= 8;
-            out.push((waiting >> count) as u8);
+        count += usize::from(code.bits);
+        if count >= 32 {
+            count -= 32;
+            out.extend_from_slice(&((waiting >> count) as u32).to_be_bytes());
         }
     }
-    if count > 0 {
-        // The rest is filled with the first bits of EOS, which are ones (RFC 7541 §5.2).
-        out.push((waiting << (8 - count)) as u8 | 0xff >> count);
-    }
+    // The last byte is filled with the first bits of EOS, which are ones (RFC 7541 §5.2).
+    let last = waiting << (32 - count) | u64::from(u32::MAX) >> count;
+    out.extend_from_slice(&(last as u32).to_be_bytes()[..count.div_ceil(8)]);
 }
 
 #[cfg(test)]

@@ -108,6 +108,28 @@ pub const NAME_INDEX: [u8; STATIC_TABLE.len()] = {
     indices
 };
 
+/// Names of one length in the static table are no more than these.
+const SAME_LENGTH_MAX: usize = 6;
+/// Names up to this length stand in the static table.
+const NAME_BYTES_MAX: usize = 27;
+
+/// For each length of a name the first entries of the names that have it; 0 fills up.
+const BY_LENGTH: [[u8; SAME_LENGTH_MAX]; NAME_BYTES_MAX + 1] = {
+    let mut indices = [[0; SAME_LENGTH_MAX]; NAME_BYTES_MAX + 1];
+    let mut counts = [0; NAME_BYTES_MAX + 1];
+    let mut position = 0;
+    while position < STATIC_TABLE.len() {
+        let index = position as u8 + 1;
+        if NAME_INDEX[position] == index {
+            let length = STATIC_TABLE[position].0.len();
+            indices[length][counts[length]] = index;
+            counts[length] += 1;
+        }
+        position += 1;
+    }
+    indices
+};
+
 /// The index of the first entry called `name`, at compile time.
 const fn first_of(name: &str) -> u8 {
     let mut position = 0;
@@ -144,19 +166,24 @@ pub enum StaticMatch {
 
 /// Looks a field up; `name` in any case.
 pub fn find(name: &str, value: &[u8]) -> StaticMatch {
-    let is_name = |entry: &&(&str, &str)| entry.0.eq_ignore_ascii_case(name);
-    let Some(first) = STATIC_TABLE.iter().position(|entry| is_name(&entry)) else {
+    let Some(same_length) = BY_LENGTH.get(name.len()) else {
         return StaticMatch::None;
     };
-    let index = |position: usize| (position + 1) as u8;
+    let is_name = |index: &u8| {
+        let position = usize::from(*index).checked_sub(1);
+        position.is_some_and(|position| STATIC_TABLE[position].0.eq_ignore_ascii_case(name))
+    };
+    let Some(first) = same_length.iter().copied().find(is_name) else {
+        return StaticMatch::None;
+    };
     // Entries of one name stand together.
-    let same = STATIC_TABLE[first..].iter().take_while(is_name);
-    for (position, (_, known)) in same.enumerate() {
-        if known.as_bytes() == value {
-            return StaticMatch::Field(index(first + position));
-        }
+    let has_name = |index: &u8| NAME_INDEX[usize::from(*index) - 1] == first;
+    let has_value = |index: &u8| STATIC_TABLE[usize::from(*index) - 1].1.as_bytes() == value;
+    let mut same_name = (first..=STATIC_COUNT).take_while(has_name);
+    match same_name.find(has_value) {
+        Some(index) => StaticMatch::Field(index),
+        None => StaticMatch::Name(first),
     }
-    StaticMatch::Name(index(first))
 }
 
 #[cfg(test)]
@@ -180,6 +207,8 @@ mod tests {
         }
         assert_eq!(find("x-frame-options", b""), StaticMatch::None);
         assert_eq!(find("", b""), StaticMatch::None);
+        assert_eq!(find(&"x".repeat(27), b""), StaticMatch::None);
+        assert_eq!(find(&"x".repeat(28), b""), StaticMatch::None);
     }
 
     /// RFC 7541, Appendix A: spot checks by number, so that a lost line is seen.

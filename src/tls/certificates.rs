@@ -1,6 +1,6 @@
 //! Certificates with their keys, read from files and held against each other and the time.
 //!
-//! What is loaded here is right: a chain whose first certificate belongs to its key and is in force.
+//! What is loaded is right: a chain whose first certificate is in force and belongs to its key.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 use super::client_auth::Authorities;
 use super::ticket_keys::{self, TicketKey};
-use super::{TlsError, pem, server};
+use super::{SelfSigned, TlsError, pem, server};
 
 /// A certificate chain and the key that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,7 @@ impl Sources {
 }
 
 /// All that a server shows and checks, loaded and consistent.
+#[derive(Default)]
 pub struct Credentials {
     pub(super) certificates: Vec<Certificate>,
     pub(super) authorities: Option<Authorities>,
@@ -62,6 +63,7 @@ pub struct Credentials {
 }
 
 /// One certificate with its chain and key.
+#[derive(Clone)]
 pub(super) struct Certificate {
     /// DNS names in small letters, with their wildcards.
     pub(super) names: Vec<Box<str>>,
@@ -73,12 +75,7 @@ pub(super) struct Certificate {
 /// Reads and checks every file. `unix_seconds`: now.
 pub fn load(sources: &Sources, unix_seconds: u64) -> Result<Credentials, TlsError> {
     let provider = server::provider();
-    let mut credentials = Credentials {
-        certificates: Vec::new(),
-        authorities: None,
-        ticket_keys: None,
-        warnings: Vec::new(),
-    };
+    let mut credentials = Credentials::default();
     for pair in &sources.pairs {
         let chain = pem::certificates(&pair.certificate)?;
         let key = pem::private_key(&pair.key)?;
@@ -96,30 +93,13 @@ pub fn load(sources: &Sources, unix_seconds: u64) -> Result<Credentials, TlsErro
 }
 
 impl Credentials {
-    /// A certificate made on the spot, and nothing besides.
-    pub(super) fn of(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-        unix_seconds: u64,
-    ) -> Result<Credentials, TlsError> {
-        let pair = PairFiles {
-            certificate: PathBuf::from("the self-signed certificate"),
-            key: PathBuf::from("the key of the self-signed certificate"),
-        };
-        let mut credentials = Credentials {
-            certificates: Vec::new(),
-            authorities: None,
-            ticket_keys: None,
-            warnings: Vec::new(),
-        };
-        let provider = server::provider();
-        let certificate = credentials.check(&pair, chain, key, unix_seconds, &provider)?;
-        credentials.certificates.push(certificate);
-        Ok(credentials)
+    /// A certificate that was made on the spot serves as well.
+    pub fn add(&mut self, made: &SelfSigned) {
+        self.certificates.push(made.served.clone());
     }
 
     /// Holds a key against its certificate, and that against the time.
-    fn check(
+    pub(super) fn check(
         &mut self,
         pair: &PairFiles,
         chain: Vec<CertificateDer<'static>>,
@@ -190,6 +170,12 @@ impl Credentials {
             format!("{names} until {}", certificate.ends)
         });
         shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_list().entries(&self.names).finish()
     }
 }
 

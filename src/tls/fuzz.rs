@@ -28,7 +28,7 @@ fn stage() -> &'static Stage {
         let clients =
             [&TLS13, &TLS12].map(|version| Arc::new(client_config(&made.certificate, version)));
         Stage {
-            server: TlsServer::new(settings, made.credentials, NOW).expect("they fit"),
+            server: TlsServer::new(settings, made.credentials(), NOW).expect("they fit"),
             clients,
         }
     })
@@ -78,8 +78,8 @@ fn hear(bytes: &[u8], piece: usize) -> Option<String> {
     verdict.err().map(|fault| fault.to_string())
 }
 
-/// A good hello in records of any size (RFC 8446 §5.1 allows that), delivered in pieces of any size:
-/// it is answered. The input says where it is cut.
+/// A good hello in records of any size (RFC 8446 §5.1), delivered in pieces of any size,
+/// is answered. The input says where it is cut.
 pub fn fuzz_fragments(input: &[u8]) {
     let config = &stage().clients[usize::from(input.first().is_some_and(|first| first % 2 == 1))];
     let hello = Peer::new(config, "localhost").output();

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! Sources (paths) --load--> Credentials --TlsServer::new, replace--> TlsServer (shared, atomic)
-//! TlsServer --Session::new--> Session: read (ciphertext -> plaintext), write (plaintext -> records)
+//! TlsServer --Session::new--> Session: read (records -> plaintext), write (plaintext -> records)
 //! ```
 
 mod certificates;
@@ -19,6 +19,7 @@ mod names;
 mod peer;
 mod pem;
 mod plain_http;
+mod preference;
 mod self_signed;
 mod server;
 mod session;

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
@@ -16,9 +17,18 @@ pub(super) fn client_config(
     root: &CertificateDer<'static>,
     version: &'static SupportedProtocolVersion,
 ) -> ClientConfig {
+    client_config_with(root, version, server::provider())
+}
+
+/// The same with other cryptography.
+pub(super) fn client_config_with(
+    root: &CertificateDer<'static>,
+    version: &'static SupportedProtocolVersion,
+    provider: Arc<CryptoProvider>,
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).expect("a certificate of ours");
-    let mut config = ClientConfig::builder_with_details(server::provider(), Arc::new(At(NOW)))
+    let mut config = ClientConfig::builder_with_details(provider, Arc::new(At(NOW)))
         .with_protocol_versions(&[version])
         .expect("the provider has ciphers for both versions")
         .with_root_certificates(roots)

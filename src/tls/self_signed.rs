@@ -10,8 +10,8 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_cert::der::DateTime;
 
-use super::TlsError;
-use super::certificates::Credentials;
+use super::certificates::{Certificate, Credentials, PairFiles};
+use super::{TlsError, server};
 
 /// How long it is in force: browsers refuse more than 398 days.
 const DAYS: u64 = 365;
@@ -20,12 +20,20 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 /// A certificate, its key, and how to recognise it.
 #[derive(Debug)]
 pub struct SelfSigned {
-    /// To serve with.
-    pub credentials: Credentials,
+    pub(super) served: Certificate,
     /// The SHA-256 of the certificate as browsers and `openssl x509 -fingerprint` show it.
     pub fingerprint: String,
     /// The certificate itself, for clients that are to trust it.
     pub certificate: CertificateDer<'static>,
+}
+
+impl SelfSigned {
+    /// This certificate, and nothing besides.
+    pub fn credentials(&self) -> Credentials {
+        let mut credentials = Credentials::default();
+        credentials.add(self);
+        credentials
+    }
 }
 
 /// Makes an ECDSA P-256 certificate for these names and addresses. `unix_seconds`: now.
@@ -54,8 +62,15 @@ pub fn self_signed(names: &[String], unix_seconds: u64) -> Result<SelfSigned, Tl
     let made = wanted.self_signed(&key).map_err(failed)?;
     let certificate = made.der().clone();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let pair = PairFiles {
+        certificate: "the self-signed certificate".into(),
+        key: "the key of the self-signed certificate".into(),
+    };
+    let chain = vec![certificate.clone()];
+    let provider = server::provider();
+    let served = Credentials::default().check(&pair, chain, key, unix_seconds, &provider)?;
     Ok(SelfSigned {
-        credentials: Credentials::of(vec![certificate.clone()], key, unix_seconds)?,
+        served,
         fingerprint: fingerprint(&certificate),
         certificate,
     })

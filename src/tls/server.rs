@@ -4,11 +4,12 @@ use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::NoServerSessionStorage;
+use arc_swap::{ArcSwap, Guard};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, cipher_suite};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{KeyLog, NoKeyLog, ServerConfig};
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::{CipherSuite, KeyLog, NoKeyLog, ServerConfig, SupportedCipherSuite};
 
 use super::TlsError;
 use super::certificates::Credentials;
@@ -67,13 +68,22 @@ pub struct TlsServer {
 }
 
 struct Shared {
-    config: ArcSwap<ServerConfig>,
+    configs: ArcSwap<Configs>,
     rules: Rules,
     tickets: Arc<Tickets>,
 }
 
+/// The rules as rustls takes them.
+pub(super) struct Configs {
+    /// For everybody.
+    pub(super) aes_first: Arc<ServerConfig>,
+    /// For clients without AES in hardware.
+    pub(super) chacha_first: Arc<ServerConfig>,
+}
+
 struct Rules {
     provider: Arc<CryptoProvider>,
+    provider_for_chacha: Arc<CryptoProvider>,
     http2: bool,
     least_version: LeastVersion,
     client_auth: ClientAuth,
@@ -82,10 +92,39 @@ struct Rules {
 }
 
 /// The cryptography: X25519MLKEM768, X25519, P-256 and P-384 in the client's order of preference,
-/// and ciphers that are all authenticated and forward secret, in the client's order too: one without
-/// AES in hardware says so by asking for ChaCha20 first.
+/// and ciphers that are all authenticated and forward secret, the cheapest first.
 pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+    Arc::new(CryptoProvider {
+        cipher_suites: vec![
+            cipher_suite::TLS13_AES_128_GCM_SHA256,
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        ],
+        ..aws_lc_rs::default_provider()
+    })
+}
+
+/// The same ciphers for clients that would rather not have AES.
+fn provider_for_chacha(provider: &CryptoProvider) -> Arc<CryptoProvider> {
+    let mut provider = provider.clone();
+    let is_chacha = |suite: &SupportedCipherSuite| {
+        matches!(
+            suite.suite(),
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
+                | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+                | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+        )
+    };
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| !is_chacha(suite));
+    Arc::new(provider)
 }
 
 impl TlsServer {
@@ -95,8 +134,10 @@ impl TlsServer {
         credentials: Credentials,
         unix_seconds: u64,
     ) -> Result<TlsServer, TlsError> {
+        let provider = provider();
         let rules = Rules {
-            provider: provider(),
+            provider_for_chacha: provider_for_chacha(&provider),
+            provider,
             http2: settings.http2,
             least_version: settings.least_version,
             client_auth: settings.client_auth,
@@ -109,10 +150,10 @@ impl TlsServer {
         let mut credentials = credentials;
         let keys = credentials.ticket_keys.take();
         let tickets = Arc::new(Tickets::new(keys, unix_seconds)?);
-        let config = ArcSwap::from_pointee(rules.config(&credentials, &tickets)?);
+        let configs = ArcSwap::from_pointee(rules.configs(&credentials, &tickets)?);
         Ok(TlsServer {
             shared: Arc::new(Shared {
-                config,
+                configs,
                 rules,
                 tickets,
             }),
@@ -123,63 +164,82 @@ impl TlsServer {
     /// is as before.
     pub fn replace(&self, mut credentials: Credentials) -> Result<(), TlsError> {
         let Shared {
-            config,
+            configs,
             rules,
             tickets,
         } = &*self.shared;
-        let fresh = rules.config(&credentials, tickets)?;
+        let fresh = rules.configs(&credentials, tickets)?;
         tickets.replace(credentials.ticket_keys.take())?;
-        config.store(Arc::new(fresh));
+        configs.store(Arc::new(fresh));
         Ok(())
     }
 
-    /// Tells the time, once a second or so: random ticket keys are made anew every twelve hours, and
-    /// tickets grow old.
+    /// Tells the time, once a second or so: tickets grow old, and random keys are made anew every
+    /// twelve hours.
     pub fn rotate_tickets(&self, unix_seconds: u64) -> Result<(), TlsError> {
         self.shared.tickets.rotate(unix_seconds)
     }
 
     /// For the next handshake.
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        self.shared.config.load_full()
+    pub(super) fn configs(&self) -> Guard<Arc<Configs>> {
+        self.shared.configs.load()
     }
 }
 
 impl Rules {
-    fn config(
+    fn configs(
         &self,
         credentials: &Credentials,
         tickets: &Arc<Tickets>,
-    ) -> Result<ServerConfig, TlsError> {
+    ) -> Result<Configs, TlsError> {
+        let names = Arc::new(Names::new(&credentials.certificates, self.unknown_name));
+        let verifier = self.verifier(credentials.authorities.as_ref())?;
+        let ticketer = Arc::new(Ticketer {
+            tickets: Arc::clone(tickets),
+            context: self.context(credentials.authorities.as_ref()),
+        });
+        let config = |provider: &Arc<CryptoProvider>| {
+            let mut config = self.config(provider, verifier.clone(), Arc::clone(&names));
+            config.ticketer = Arc::clone(&ticketer) as Arc<dyn ProducesTickets>;
+            Arc::new(config)
+        };
+        Ok(Configs {
+            aes_first: config(&self.provider),
+            chacha_first: config(&self.provider_for_chacha),
+        })
+    }
+
+    fn config(
+        &self,
+        provider: &Arc<CryptoProvider>,
+        verifier: Option<Arc<dyn ClientCertVerifier>>,
+        names: Arc<Names>,
+    ) -> ServerConfig {
         let versions: &[_] = match self.least_version {
             LeastVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             LeastVersion::Tls13 => &[&rustls::version::TLS13],
         };
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+        let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(versions)
             .expect("the provider has ciphers for both versions");
-        let builder = match self.verifier(credentials.authorities.as_ref())? {
+        let builder = match verifier {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        let names = Names::new(&credentials.certificates, self.unknown_name);
-        let mut config = builder.with_cert_resolver(Arc::new(names));
+        let mut config = builder.with_cert_resolver(names);
+        config.ignore_client_order = true;
         let protocols: &[&[u8]] = match self.http2 {
             true => &[b"h2", b"http/1.1"],
             false => &[b"http/1.1"],
         };
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        config.ticketer = Arc::new(Ticketer {
-            tickets: Arc::clone(tickets),
-            context: self.context(credentials.authorities.as_ref()),
-        });
         // Tickets hold the session: no memory of ours grows with the number of clients.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = TICKETS_SENT;
         // Early data can be replayed by anybody (RFC 8446 §8).
         config.max_early_data_size = 0;
         config.key_log = Arc::clone(&self.key_log);
-        Ok(config)
+        config
     }
 
     fn verifier(

@@ -2,20 +2,23 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 
 use super::client_auth;
+use super::preference::prefers_chacha;
 use super::{TlsFault, TlsServer};
 use crate::base::limits::{HANDSHAKE_FRAGMENT_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Bytes of a record's header (RFC 8446 §5.1).
 const HEADER_BYTES: usize = 5;
-/// What a record is longer than its plaintext, at most: header, explicit nonce and tag of AES-GCM in
-/// TLS 1.2.
+/// What a record is longer than its plaintext, at most: header, explicit nonce and tag of AES-GCM
+/// in TLS 1.2.
 const OVERHEAD_BYTES_MAX: usize = HEADER_BYTES + 8 + 16;
 /// Ciphertext of one record (RFC 5246 §6.2.3; TLS 1.3 allows less).
 const CIPHERTEXT_BYTES_MAX: usize = RECORD_BYTES_MAX + 2048;
@@ -40,6 +43,8 @@ thread_local! {
 /// every call is answered with one again.
 pub struct Session {
     tls: UnbufferedServerConnection,
+    /// For a client that would rather have ChaCha20, until it has said so.
+    chacha_first: Option<Arc<ServerConfig>>,
     phase: Phase,
     is_h2: bool,
     client_subject: Option<Box<str>>,
@@ -75,9 +80,10 @@ enum Step {
 impl Session {
     /// A connection on which nothing has been said.
     pub fn new(server: &TlsServer) -> Session {
+        let configs = server.configs();
         Session {
-            tls: UnbufferedServerConnection::new(server.config())
-                .expect("it fails for a fragment size alone, which is not set"),
+            tls: connection(&configs.aes_first),
+            chacha_first: Some(Arc::clone(&configs.chacha_first)),
             phase: Phase::Handshaking,
             is_h2: false,
             client_subject: None,
@@ -97,9 +103,13 @@ impl Session {
         if self.phase == Phase::Ended {
             return Err(ENDED);
         }
+        self.choose_cipher(input);
         let whole = whole_records(input);
         if self.held.is_empty() {
             let mut read = self.pump(input, out, &mut plain)?;
+            if whole > 0 {
+                self.chacha_first = None; // A hello in small records is not waited for.
+            }
             if read.consumed < whole && !read.closed {
                 self.hold(&input[read.consumed..whole])?;
                 read.consumed = whole;
@@ -118,6 +128,20 @@ impl Session {
             self.held = held;
         }
         Ok(read)
+    }
+
+    /// Starts anew by other rules when the hello asks for it. Only while nothing was consumed.
+    fn choose_cipher(&mut self, input: &[u8]) {
+        if self.chacha_first.is_none() {
+            return;
+        }
+        let wish = prefers_chacha(input);
+        if wish.is_some() {
+            let config = self.chacha_first.take();
+            if let Some(config) = config.filter(|_| wish == Some(true)) {
+                self.tls = connection(&config);
+            }
+        }
     }
 
     fn hold(&mut self, records: &[u8]) -> Result<(), TlsFault> {
@@ -181,7 +205,7 @@ impl Session {
         }
     }
 
-    /// rustls has queued the alert that goes with its error. While it has something queued, it looks
+    /// rustls has queued the alert that goes with its error. While it has something queued it looks
     /// at no input; afterwards it must not look at any again.
     fn say_last_words(&mut self, out: &mut Vec<u8>) {
         while self.tls.wants_write() {
@@ -278,6 +302,11 @@ impl fmt::Debug for Session {
             .field("is_h2", &self.is_h2)
             .finish_non_exhaustive()
     }
+}
+
+fn connection(config: &Arc<ServerConfig>) -> UnbufferedServerConnection {
+    UnbufferedServerConnection::new(Arc::clone(config))
+        .expect("it fails for a fragment size alone, which is not set")
 }
 
 type Traffic<'a> = WriteTraffic<'a, ServerConnectionData>;

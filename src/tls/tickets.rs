@@ -90,8 +90,8 @@ impl Ring {
 /// Makes and reads tickets of servers that check clients alike.
 ///
 /// rustls does not look at a client's certificate again when it comes with a ticket. So a ticket is
-/// sealed together with `context`, which says whose certificates were asked for when it was made: it
-/// is worthless once that has changed.
+/// sealed together with `context`, which says whose certificates were asked for when it was made,
+/// and is worthless once that has changed.
 #[derive(Debug)]
 pub(super) struct Ticketer {
     pub(super) tickets: Arc<Tickets>,

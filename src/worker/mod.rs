@@ -10,7 +10,7 @@ use crate::conn::{Connections, Event, Services};
 use crate::engine::{Completion, Engine, Wait};
 
 pub use mailbox::{Mailbox, Message};
-pub use spawn::{Handle, WorkerSetup, spawn};
+pub use spawn::{Handle, WorkerListener, WorkerSetup, spawn};
 
 /// The loop of one worker over its engine.
 pub struct Worker<E: Engine> {

@@ -7,11 +7,13 @@ use std::thread::JoinHandle;
 
 use crate::cache::Store;
 use crate::config::Config;
-use crate::conn::{ConnectionCount, ConnectionSettings, Services};
+use crate::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::{self, UringEngine};
 use crate::engine::{Engine, EngineKind};
 use crate::handler::files::{Files, Site};
+use crate::proto::h2::H2Settings;
+use crate::tls::TlsServer;
 
 use super::{Mailbox, Worker};
 
@@ -22,13 +24,34 @@ pub struct WorkerSetup {
     /// The processor that it stays on.
     pub cpu: Option<usize>,
     /// Its own listening sockets.
-    pub listeners: Vec<OwnedFd>,
+    pub listeners: Vec<WorkerListener>,
     /// The engine to run on.
     pub engine: EngineKind,
     pub config: Arc<Config>,
     pub site: Arc<Site>,
     pub store: Arc<Store>,
     pub count: ConnectionCount,
+    /// Certificates and tickets, where a listener speaks TLS.
+    pub tls: Option<TlsServer>,
+    /// Where plain requests are sent on to, over TLS.
+    pub https_port: Option<u16>,
+}
+
+/// A listening socket, and what is spoken there.
+#[derive(Debug)]
+pub struct WorkerListener {
+    pub socket: OwnedFd,
+    pub kind: ListenerKind,
+}
+
+impl WorkerListener {
+    /// Another descriptor for the same socket.
+    pub fn try_clone(&self) -> io::Result<WorkerListener> {
+        Ok(WorkerListener {
+            socket: self.socket.try_clone()?,
+            kind: self.kind,
+        })
+    }
 }
 
 /// A running worker.
@@ -120,22 +143,27 @@ fn serve<E: Engine>(
         header_timeout: config.timeouts.header,
         send_timeout: config.timeouts.send,
         head_bytes_max: config.limits.head_bytes_max,
-        h2: Some(crate::proto::h2::H2Settings::default()),
-        ..ConnectionSettings::default()
+        handshake_timeout: config.timeouts.handshake,
+        handshakes_max: config.limits.handshakes_max,
+        h2: config.http2.map(|http2| H2Settings {
+            max_concurrent_streams: http2.streams_max,
+            header_list_bytes_max: u32::try_from(config.limits.head_bytes_max).unwrap_or(u32::MAX),
+            ..H2Settings::default()
+        }),
+        https_port: setup.https_port,
+        hsts: config.tls.as_ref().and_then(|tls| tls.hsts.clone()),
     };
     let files = Files::new(Arc::clone(&setup.site), Arc::clone(&setup.store));
     let mut name = engine.name().to_owned();
     if !features.is_empty() {
         name = format!("{name}: {}", features.join(", "));
     }
-    let services = Services::new(files, settings, None, engine.waker(), engine.now());
+    let services = Services::new(files, settings, setup.tls, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     for listener in setup.listeners {
-        worker.connections_mut().listen(
-            listener,
-            crate::conn::ListenerKind::Plain,
-            setup.count.clone(),
-        );
+        worker
+            .connections_mut()
+            .listen(listener.socket, listener.kind, setup.count.clone());
     }
     // Nobody listens only when the process is ending.
     let _ = ready.send(Ok((worker.mailbox(), name)));

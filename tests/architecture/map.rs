@@ -26,10 +26,10 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "base", "cache", "config", "conn", "engine", "handler", "tls",
+            "base", "cache", "config", "conn", "engine", "handler", "proto", "tls",
         ],
     ),
-    ("config", &["base", "engine"]),
+    ("config", &["base", "engine", "tls"]),
     ("log", &["base"]),
     (
         "cold",

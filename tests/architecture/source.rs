@@ -70,11 +70,17 @@ pub(crate) fn read_all(project: &Path, folders: &[&str]) -> Vec<Source> {
         .collect();
     let tests: Vec<String> = sources.iter().flat_map(modules_of_tests).collect();
     for source in &mut sources {
-        if tests.contains(&source.path) {
+        if tests.iter().any(|module| is_of(&source.path, module)) {
             source.production = source.code.replace(|byte| byte != '\n', " ");
         }
     }
     sources
+}
+
+/// True for the file of a module, given as `folder/name.rs`, and for those below it.
+fn is_of(path: &str, module: &str) -> bool {
+    let below = path.strip_prefix(module.trim_end_matches(".rs"));
+    path == module || below.is_some_and(|below| below.starts_with('/'))
 }
 
 /// Every file below a folder but what was built or downloaded.
@@ -94,7 +100,8 @@ pub(crate) fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Files of the modules that `source` declares as `#[cfg(test)] mod name;`.
+/// Files of the modules that `source` declares as `#[cfg(test)] mod name;`. What lies in a folder
+/// of that name belongs to them.
 fn modules_of_tests(source: &Source) -> Vec<String> {
     let folder = match source.path.strip_suffix("/mod.rs") {
         Some(folder) => folder,
@@ -276,6 +283,10 @@ mod tests {
         assert_eq!(modules_of_tests(&declares), ["src/room/tests.rs"]);
         let nested = Source::new("src/room/file.rs", "#[cfg(test)]\npub mod fuzz;");
         assert_eq!(modules_of_tests(&nested), ["src/room/file/fuzz.rs"]);
+        let module = "src/room/tests.rs";
+        assert!(is_of(module, module) && is_of("src/room/tests/mod.rs", module));
+        assert!(is_of("src/room/tests/more.rs", module));
+        assert!(!is_of("src/room/tests_of.rs", module) && !is_of("src/room/test.rs", module));
     }
 
     #[test]

@@ -4,9 +4,9 @@ Only what it says of our answers counts, and of that only errors.
 """
 
 import re
-import subprocess
 
 import exchange
+import tools
 import tree
 
 
@@ -53,12 +53,11 @@ def errors_of(binary, scratch, request, answer):
     combined = scratch / "exchange.dat"
     combined.write_bytes(b"one exchange\r\n======== BEGIN INBOUND STREAM ========\r\n" + request
                          + b"======== BEGIN OUTBOUND STREAM ========\r\n" + answer)
-    done = subprocess.run([binary, "-i", "combined", combined], capture_output=True, text=True,
-                          check=False)
-    if done.returncode != 0 or done.stderr:
-        return [f"HTTPolice failed: {done.stdout}{done.stderr}"]
+    status, output, failure = tools.call(binary, "-i", "combined", combined, timeout_s=60)
+    if status != 0 or failure:
+        return [f"HTTPolice failed: {output}{failure}"]
     # A side of which there is nothing to say is not printed at all.
-    _, _, of_answer = done.stdout.partition("------------ response")
+    _, _, of_answer = output.partition("------------ response")
     return [line.strip() for line in of_answer.splitlines() if re.match(r"\s*E \d+ ", line)]
 
 
@@ -67,7 +66,7 @@ def check_judge(binary, scratch):
     request = b"DELETE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     faulty = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n"
     if not any("1089" in line for line in errors_of(binary, scratch, request, faulty)):
-        raise RuntimeError("HTTPolice does not find a fault that is there")
+        raise tools.JudgeFailed("HTTPolice does not find a fault that is there")
 
 
 def judge(host, port, binary, scratch):

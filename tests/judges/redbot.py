@@ -1,7 +1,8 @@
 """Judge: REDbot, which asks for a resource in many ways and compares the answers."""
 
 import json
-import subprocess
+
+import tools
 
 # What only the owner of a site can decide, so that a server should not.
 OWNERS_CHOICE = {
@@ -13,11 +14,10 @@ WANTED = {"INM_304", "IMS_304", "RANGE_CORRECT"}
 
 def notes_of(binary, url):
     """All notes of REDbot about one URL."""
-    done = subprocess.run([binary, "-o", "har", url], capture_output=True, text=True, check=False,
-                          timeout=60)
-    if done.returncode != 0:
-        raise RuntimeError(f"redbot failed on {url}: {done.stderr}")
-    entries = json.loads(done.stdout)["log"]["entries"]
+    status, output, errors = tools.call(binary, "-o", "har", url, timeout_s=60)
+    if status != 0:
+        raise tools.JudgeFailed(f"redbot failed on {url}: {errors}")
+    entries = json.loads(output)["log"]["entries"]
     return [note for entry in entries for note in entry.get("_red_messages", [])]
 
 

@@ -4,8 +4,8 @@ Its probe must be answered at every moment of the attack.
 """
 
 import re
-import subprocess
 
+import tools
 import tree
 
 SECONDS = 20
@@ -15,7 +15,6 @@ MODES = {
     "slow bodies": ["-B", "-i", "3", "-x", "24", "-s", "8192"],
     "slow reads": ["-X", "-w", "512", "-y", "1024", "-n", "2", "-z", "32", "-k", "3"],
 }
-COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def judge(host, port, binary):
@@ -24,12 +23,10 @@ def judge(host, port, binary):
     for name, mode in MODES.items():
         path = tree.LARGE_PATH if name == "slow reads" else "/"
         command = [binary, *mode, *COMMON, "-u", f"http://{host}:{port}{path}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False,
-                              timeout=SECONDS + 60)
-        output = COLOUR.sub("", done.stdout)
+        _, output, errors = tools.call(*command, timeout_s=SECONDS + 60)
         available = re.findall(r"service available:\s*(\w+)", output)
         if not available:
-            faults.append(f"{name}: slowhttptest says nothing: {output[-300:]}{done.stderr}")
+            faults.append(f"{name}: slowhttptest says nothing: {output[-300:]}{errors}")
         elif set(available) != {"YES"}:
             faults.append(f"{name}: not available in {available.count('NO')} of "
                           f"{len(available)} looks")

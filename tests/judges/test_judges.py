@@ -1,9 +1,20 @@
 """Tests of what the judges' runners read and conclude; the judges themselves run elsewhere."""
 
+import os
+import time
 import unittest
 
 import exchange
 import go_range
+import httpwg
+import nghttp
+import place
+import run
+import sslscan
+import sslyze
+import testssl
+import tools
+import tree
 
 TABLE = """
 	testFileLen = 11
@@ -65,6 +76,164 @@ class ExchangeTest(unittest.TestCase):
     def test_an_answer_is_split(self):
         answer = b"HTTP/1.1 204 No Content\r\nServer: a:b\r\n\r\nrest"
         self.assertEqual(exchange.split(answer), (204, {"server": "a:b"}, b"rest"))
+
+
+HTTPWG = """Holding 1 connections
+✅ Test passed: RFC 9113 :: 5. streams and multiplexing :: idle sends data frame
+Message:  assertion `left == right` failed
+The application panicked (crashed).
+Message:  assertion `left == right` failed
+  left: 405
+ right: 200
+Location: lib.rs:1002
+  10: httpwg::rfc9113::_8_expressing_http::sends_headers_frame_with_te_trailers::{{closure}}::h2
+  11: tokio::runtime
+❌ Test failed: RFC 9113 :: 5. streams and multiplexing :: sends smaller stream identifier
+
+   0: Timed out while waiting for connection error
+
+🚄 Passed 1/3 tests in 0.31 seconds
+"""
+
+
+class HttpwgTest(unittest.TestCase):
+    def setUp(self):
+        self.cases, httpwg.CASES = httpwg.CASES, 3
+
+    def tearDown(self):
+        httpwg.CASES = self.cases
+
+    def test_each_case_is_named_also_one_that_panicked(self):
+        passed, failed = httpwg.read(HTTPWG)
+        self.assertEqual(passed, {"idle sends data frame"})
+        self.assertEqual(failed, {
+            "sends smaller stream identifier": "Timed out while waiting for connection error",
+            "sends headers frame with te trailers":
+                "assertion `left == right` failed left: 405 right: 200",
+        })
+
+    def test_a_case_that_is_missing_is_an_error(self):
+        for wrong in (HTTPWG.replace("1/3", "2/3"), HTTPWG.replace("1/3", "1/4"),
+                      HTTPWG.replace("panicked", "ended"), ""):
+            self.assertRaises(tools.JudgeFailed, httpwg.read, wrong)
+
+
+class TestsslTest(unittest.TestCase):
+    def findings(self, **severities):
+        names = {name: "OK" for name in testssl.WANTED} | severities
+        return [{"id": name, "severity": severity, "finding": "so"}
+                for name, severity in names.items()]
+
+    def test_only_what_a_server_decides_is_a_fault(self):
+        passed, faults, notes = testssl.verdict(self.findings(HSTS="LOW", DH="INFO"))
+        self.assertEqual((passed, faults, len(notes)), (len(testssl.WANTED), [], 1))
+        for severity in ("LOW", "MEDIUM", "HIGH", "CRITICAL", "WARN", "FATAL"):
+            _, faults, _ = testssl.verdict(self.findings(cipher_order=severity))
+            self.assertEqual(len(faults), 1, severity)
+
+    def test_a_look_that_was_not_taken_is_a_fault(self):
+        _, faults, _ = testssl.verdict(self.findings()[1:])
+        self.assertEqual(len(faults), 1)
+
+
+SSLSCAN = """<?xml version="1.0"?><document><ssltest>
+<protocol type="tls" version="1.1" enabled="0" /><protocol type="tls" version="1.2" enabled="1" />
+<renegotiation supported="0" secure="0" /><heartbleed sslversion="TLSv1.2" vulnerable="0" />
+<cipher cipher="A" strength="strong" /><group name="x25519" bits="128" />
+</ssltest></document>"""
+
+
+class SslscanTest(unittest.TestCase):
+    def test_each_weakness_is_a_fault(self):
+        self.assertEqual(sslscan.verdict(SSLSCAN), (7, [], []))
+        for right, wrong in [
+            ('version="1.1" enabled="0"', 'version="1.1" enabled="1"'), ("strong", "weak"),
+            ('version="1.2" enabled="1"', 'version="1.2" enabled="0"'),
+            ('bits="128"', 'bits="80"'), ('vulnerable="0"', 'vulnerable="1"'),
+            ('supported="0" secure="0"', 'supported="1" secure="0"'),
+            ('<cipher cipher="A" strength="strong" />', ""),
+        ]:
+            self.assertIn(right, SSLSCAN)
+            self.assertEqual(len(sslscan.verdict(SSLSCAN.replace(right, wrong))[1]), 1, wrong)
+
+    def test_a_server_that_was_not_reached_is_an_error(self):
+        self.assertRaises(tools.JudgeFailed, sslscan.verdict, "<document></document>")
+
+
+SSLYZE = """
+ COMPLIANCE AGAINST TLS CONFIGURATION
+    127.0.0.1:1: FAILED - Not compliant.
+        * certificate_path_validation: Certificate path validation failed.
+"""
+
+
+class SslyzeTest(unittest.TestCase):
+    def report(self):
+        scans = {}
+        for scan, key, right in sslyze.RIGHT:
+            scans.setdefault(scan, {"result": {}})["result"][key] = next(iter(right))
+        return {"server_scan_results": [{"scan_result": scans}]}
+
+    def test_the_certificate_is_not_the_servers(self):
+        passed, faults, notes = sslyze.verdict(SSLYZE, self.report())
+        self.assertEqual((passed, faults, len(notes)), (1 + len(sslyze.RIGHT), [], 1))
+        _, faults, _ = sslyze.verdict(SSLYZE + "        * ciphers: bad\n", self.report())
+        self.assertEqual(faults, ["ciphers: bad"])
+
+    def test_a_scan_that_is_missing_is_a_fault(self):
+        report = self.report()
+        report["server_scan_results"][0]["scan_result"].pop("heartbleed")
+        self.assertEqual(len(sslyze.verdict(SSLYZE, report)[1]), 1)
+        self.assertRaises(tools.JudgeFailed, sslyze.verdict, "", report)
+
+
+class StartLineTest(unittest.TestCase):
+    def test_both_addresses_are_read(self):
+        line = "downpour 0.1.0 listening on http://127.0.0.1:1 and https://127.0.0.1:2 (io-uring"
+        self.assertEqual(run.read_start_line(line),
+                         place.Place(("127.0.0.1", 1), ("127.0.0.1", 2)))
+        line = "downpour 0.1.0 listening on https://127.0.0.1:2 (epoll"
+        self.assertEqual(run.read_start_line(line), place.Place(None, ("127.0.0.1", 2)))
+        self.assertEqual(run.read_start_line("http://127.0.0.1:1 "), place.Place())
+
+    def test_an_address_is_host_and_port(self):
+        self.assertEqual(place.read("localhost:80"), ("localhost", 80))
+        for wrong in ("localhost", ":80", "a:b"):
+            self.assertRaises(ValueError, place.read, wrong)
+
+
+class CallTest(unittest.TestCase):
+    def test_a_judge_is_told_something_and_heard(self):
+        self.assertEqual(tools.call("cat", timeout_s=10, said="\x1b[31ma"), (0, "a", ""))
+
+    def test_a_judge_that_does_not_end_is_ended_with_its_children(self):
+        started = time.monotonic()
+        with self.assertRaisesRegex(tools.JudgeFailed, "within 1 s"):
+            tools.call("sh", "-c", "sleep 987654 & sleep 987654", timeout_s=1)
+        self.assertLess(time.monotonic() - started, 1 + tools.ENDS_WITHIN_S)
+        commands = []
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{process}/cmdline", "rb") as command:
+                    commands.append(command.read())
+            except OSError:
+                continue  # It ended meanwhile.
+        self.assertNotIn(b"sleep\x00987654\x00", commands)
+
+
+class NghttpTest(unittest.TestCase):
+    def test_counts_are_read(self):
+        line = "requests: 2000 total, 2000 started, 2000 done, 1999 succeeded, 1 failed, 0 errored"
+        self.assertEqual(nghttp.COUNTS.search(line).groups(), ("1999", "1"))
+
+
+class TreeTest(unittest.TestCase):
+    def test_what_the_browser_expects_is_there(self):
+        browser = run.chromium.VISIT.read_text()
+        self.assertIn(f"STYLE_BYTES = {len(tree.FILES[tree.STYLE_PATH])};", browser)
+        self.assertEqual(len(tree.FILES[tree.LARGE_PATH]), 1 << 20)
+        self.assertIn(tree.RANGE_PATH, tree.FILES)
+        self.assertEqual(browser.count("check(") - 1, run.chromium.CHECKS)
 
 
 if __name__ == "__main__":

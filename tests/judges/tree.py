@@ -8,14 +8,21 @@ REDIRECTED_PATH = "/directory"
 PAGES = ["/", "/style.css", "/64k.bin"]
 
 
+PAGE = ("<!doctype html><html lang=en><meta charset=utf-8><title>Judged</title>"
+        + "<p>A page of some length, so that a part of it is shorter than all of it.</p>" * 20)
+FILES = {
+    "/index.html": PAGE.encode(),
+    "/11.txt": b"0123456789\n",
+    "/style.css": b"body { color: black; }\n" * 150,
+    "/64k.bin": bytes(range(256)) * 256,
+    "/1m.bin": bytes(range(256)) * 4096,
+    "/directory/index.html": PAGE.encode(),
+}
+
+
 def lay(root):
     """Writes the tree into `root`, which exists and is empty."""
-    page = "<!doctype html><html lang=en><meta charset=utf-8><title>Judged</title>"
-    page += "<p>A page of some length, so that a part of it is shorter than all of it.</p>" * 20
-    (root / "index.html").write_text(page)
-    (root / "11.txt").write_bytes(b"0123456789\n")
-    (root / "style.css").write_text("body { color: black; }\n" * 150)
-    (root / "64k.bin").write_bytes(bytes(range(256)) * 256)
-    (root / "1m.bin").write_bytes(bytes(range(256)) * 4096)
-    (root / "directory").mkdir()
-    (root / "directory/index.html").write_text(page)
+    for path, content in FILES.items():
+        target = root / path.lstrip("/")
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(content)

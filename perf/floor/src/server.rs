@@ -8,9 +8,7 @@ use io_uring::squeue::Flags;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
 use crate::buffers::{Buffers, GROUP};
-use crate::connection::{Connection, Send};
-use crate::request::Scanner;
-use crate::response::Responses;
+use crate::connection::{Connection, Message, Send};
 
 const SUBMISSION_ENTRIES: u32 = 256;
 const COMPLETION_ENTRIES: u32 = 4096;
@@ -22,22 +20,55 @@ const CLOSE: u64 = 4 << 32;
 const CANCEL: u64 = 5 << 32;
 const KIND_MASK: u64 = !0 << 32;
 
+/// What the loop asks of a protocol: where requests end, and what is sent for them.
+pub trait Protocol {
+    /// What it remembers of one connection.
+    type Memory: Default;
+
+    /// Reads what has arrived. Bytes that [`Protocol::next_send`] has given stay as they are.
+    fn handle_input(&self, memory: &mut Self::Memory, received: &[u8]) -> Wish;
+
+    /// All that is due and fits in one send. The loop comes back when those bytes have been sent,
+    /// and not before: until then neither they nor the memory's own storage is touched.
+    fn next_send<'a>(&'a self, memory: &'a mut Self::Memory) -> Due<'a>;
+
+    /// A send has failed: nothing is due any more.
+    fn forget(&self, memory: &mut Self::Memory);
+}
+
+/// What is to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Due<'a> {
+    Nothing,
+    Bytes(&'a [u8]),
+    /// At most `UIO_MAXIOV` (1024) of them, in order.
+    Pieces(Vec<&'a [u8]>),
+}
+
+/// What a peer wants of its connection after what it has sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// More may come.
+    GoOn,
+    /// Nothing more is to be read; what is due is still sent.
+    End,
+}
+
 /// The yardstick itself.
-pub struct Server {
+pub struct Server<P: Protocol> {
     ring: IoUring,
     listener: OwnedFd,
-    responses: Responses,
-    scanner: Scanner,
+    protocol: P,
     buffers: Buffers,
-    connections: Vec<Connection>,
+    connections: Vec<Connection<P::Memory>>,
     dirty: Vec<i32>,
     completed: Vec<(u64, i32, u32)>,
     backlog: VecDeque<squeue::Entry>,
 }
 
-impl Server {
+impl<P: Protocol> Server<P> {
     /// Sets the ring up on the calling thread, which must also call [`Server::run`].
-    pub fn new(listener: OwnedFd, responses: Responses) -> io::Result<Server> {
+    pub fn new(listener: OwnedFd, protocol: P) -> io::Result<Server<P>> {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -48,8 +79,7 @@ impl Server {
         Ok(Server {
             ring,
             listener,
-            responses,
-            scanner: Scanner::new(),
+            protocol,
             buffers,
             connections: Vec::new(),
             dirty: Vec::new(),
@@ -119,7 +149,7 @@ impl Server {
         }
         let index = result as usize;
         if index >= self.connections.len() {
-            self.connections.resize(index + 1, Connection::default());
+            self.connections.resize_with(index + 1, Connection::default);
         }
         self.connections[index] = Connection::default();
         self.submit_receive(result);
@@ -131,13 +161,8 @@ impl Server {
         if let Some(buffer) = cqueue::buffer_select(flags) {
             let bytes = self.buffers.bytes(buffer, result.max(0) as usize);
             if !connection.ending {
-                let scanned = self.scanner.scan(&mut connection.carry, bytes);
-                connection.unanswered += scanned.requests;
-                if scanned.close && scanned.requests > 0 {
-                    connection.unanswered -= 1;
-                    connection.last_unanswered = true;
-                    connection.ending = true;
-                }
+                let wish = self.protocol.handle_input(&mut connection.memory, bytes);
+                connection.ending = wish == Wish::End;
             }
             self.buffers.push(buffer);
         }
@@ -152,16 +177,11 @@ impl Server {
     fn on_sent(&mut self, fd: i32, result: i32) {
         let connection = &mut self.connections[fd as usize];
         connection.sending = false;
-        connection.send = match connection.send {
-            Some(send) if result > 0 && (result as u32) < send.len => Some(Send {
-                bytes: send.bytes.wrapping_add(result as usize),
-                len: send.len - result as u32,
-            }),
-            _ => None,
-        };
+        let send = connection.send.take();
+        connection.send = send.and_then(|send| send.after(result.max(0) as usize));
         if result <= 0 {
-            connection.unanswered = 0;
-            connection.last_unanswered = false;
+            connection.send = None;
+            self.protocol.forget(&mut connection.memory);
             connection.ending = true;
         }
         self.mark_dirty(fd);
@@ -191,18 +211,21 @@ impl Server {
             return;
         }
         if connection.send.is_none() {
-            connection.send = next_send(&self.responses, connection);
+            connection.send = match self.protocol.next_send(&mut connection.memory) {
+                Due::Nothing => None,
+                Due::Bytes(bytes) => Some(Send::Bytes(bytes.as_ptr(), bytes.len() as u32)),
+                Due::Pieces(pieces) => Some(Send::Pieces(Box::new(message_of(&pieces)))),
+            };
         }
-        if let Some(send) = connection.send {
-            connection.sending = true;
-            self.submit_send(fd, send);
+        let entry = connection.send.as_ref().map(|send| send_entry(fd, send));
+        connection.sending = entry.is_some();
+        let (ending, receiving) = (connection.ending, connection.receiving);
+        if let Some(entry) = entry {
+            self.push(entry);
+        } else if ending {
+            self.end(fd, receiving);
         }
-        let connection = self.connections[fd as usize];
-        if connection.ending {
-            if !connection.sending {
-                self.end(fd, connection.receiving);
-            }
-        } else if !connection.receiving {
+        if !ending && !receiving {
             self.submit_receive(fd);
         }
     }
@@ -232,16 +255,12 @@ impl Server {
         self.push(receive.user_data(RECEIVE | fd as u64));
     }
 
-    fn submit_send(&mut self, fd: i32, send: Send) {
-        let entry = opcode::Send::new(types::Fd(fd), send.bytes, send.len)
-            .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
-            .build();
-        self.push(entry.user_data(SEND | fd as u64));
-    }
-
     fn push(&mut self, entry: squeue::Entry) {
-        // SAFETY: the only memory that entries name are the responses, which are never changed or
-        // freed while the ring exists; the provided buffers are registered for as long.
+        // SAFETY: the only memory that entries name is what the protocol gave to be sent, which it
+        // neither changes nor frees until it is asked again, and `serve` asks only when no send is
+        // in flight; a message's box stays in its slot as long. A connection's slot is made anew
+        // only after its close, which waits for the send. The provided buffers are registered for
+        // as long as the ring exists.
         if unsafe { self.ring.submission().push(&entry) }.is_err() {
             self.backlog.push_back(entry);
         }
@@ -259,20 +278,23 @@ fn tolerate(submitted: io::Result<usize>) -> io::Result<bool> {
     }
 }
 
-/// One send for all answers that are due: those that keep the connection first, then the last.
-fn next_send(responses: &Responses, connection: &mut Connection) -> Option<Send> {
-    let bytes = if connection.unanswered > 0 {
-        let (bytes, answered) = responses.keep_alive(connection.unanswered);
-        connection.unanswered -= answered;
-        bytes
-    } else if connection.last_unanswered {
-        connection.last_unanswered = false;
-        responses.close()
-    } else {
-        return None;
+fn message_of(pieces: &[&[u8]]) -> Message {
+    Message::new(pieces.iter().map(|piece| libc::iovec {
+        iov_base: piece.as_ptr().cast_mut().cast(),
+        iov_len: piece.len(),
+    }))
+}
+
+fn send_entry(fd: i32, send: &Send) -> squeue::Entry {
+    const FLAGS: i32 = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+    let fd_entry = types::Fd(fd);
+    let entry = match send {
+        Send::Bytes(bytes, len) => opcode::Send::new(fd_entry, *bytes, *len)
+            .flags(FLAGS)
+            .build(),
+        Send::Pieces(message) => opcode::SendMsg::new(fd_entry, &raw const message.header)
+            .flags(FLAGS as u32)
+            .build(),
     };
-    Some(Send {
-        bytes: bytes.as_ptr(),
-        len: bytes.len() as u32,
-    })
+    entry.user_data(SEND | fd as u64)
 }

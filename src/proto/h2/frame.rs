@@ -1,7 +1,7 @@
 //! Frames as bytes (RFC 9113 §4.1, §6): headers and payloads, in and out.
 //!
-//! What a frame means for a stream or the connection is decided elsewhere; here stands only what can
-//! be said of a frame by itself.
+//! What a frame means for a stream or the connection is decided elsewhere; here stands only what
+//! can be said of a frame by itself.
 
 use super::error::{ErrorCode, Failure};
 use crate::base::limits::H2_FRAME_BYTES_MAX;

@@ -1,7 +1,7 @@
-//! HTTP/2 (RFC 9113) without I/O, the server's side: frames in, requests out; answers in, frames out.
+//! HTTP/2 (RFC 9113) without I/O, the server's side: frames and answers in, events and frames out.
 //!
-//! An [`H2Connection`] never sees a socket or a clock. Its owner feeds it what has come, acts on the
-//! events, and sends what was appended to the output:
+//! An [`H2Connection`] never sees a socket or a clock. Its owner feeds it what has come, acts on
+//! the events, and sends what was appended to the output:
 //!
 //! ```
 //! use downpour::base::Millis;
@@ -74,9 +74,12 @@
 
 mod abuse;
 mod connection;
+mod content;
 mod error;
 mod flow;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hpack;
 mod receive;
 mod request;
@@ -84,6 +87,9 @@ mod schedule;
 mod send;
 mod settings;
 mod streams;
+
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Event, H2Connection, Step};
 pub use error::{ErrorCode, Failure};

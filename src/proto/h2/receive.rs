@@ -4,9 +4,8 @@ use super::connection::{Block, DRAIN_PING, Event, H2Connection, Leaving, Progres
 use super::error::{ErrorCode, Failure};
 use super::flow::{ReceiveWindow, SendWindow};
 use super::frame::{
-    FrameHeader, HEADER_BYTES, Kind, PRIORITY_BYTES, SETTING_BYTES, data_len, flags,
-    headers_fragment, u32_at, write_ping, write_rst_stream, write_settings_ack,
-    write_window_update,
+    FrameHeader, HEADER_BYTES, Kind, PRIORITY_BYTES, SETTING_BYTES, flags, headers_fragment,
+    u32_at, write_ping, write_rst_stream, write_settings_ack,
 };
 use super::hpack::{FieldList, HpackError};
 use super::request::{Outline, Refusal, check_trailers, outline};
@@ -16,7 +15,7 @@ use super::streams::{
     Arriving, Ends, Place, State, Stream, StreamId, UNKNOWN_LENGTH, Verdict, judge,
 };
 use crate::base::Millis;
-use crate::base::limits::{DRAIN_BYTES_MAX, H2_CONTINUATIONS_MAX};
+use crate::base::limits::H2_CONTINUATIONS_MAX;
 
 const STREAM_BITS: u32 = 0x7fff_ffff;
 
@@ -84,8 +83,8 @@ impl<B> H2Connection<B> {
 
     /// Where a stream stands.
     #[inline]
-    fn locate(&self, id: u32) -> Place {
-        if id % 2 == 0 {
+    pub(super) fn locate(&self, id: u32) -> Place {
+        if id.is_multiple_of(2) {
             return Place::Idle; // Ours to open, and we never do.
         }
         match self.leaving {
@@ -258,7 +257,7 @@ impl<B> H2Connection<B> {
     }
 
     /// The request is complete.
-    fn peer_ends<'a>(&mut self, id: u32, out: &mut Vec<u8>) -> Progress<'a> {
+    pub(super) fn peer_ends<'a>(&mut self, id: u32, out: &mut Vec<u8>) -> Progress<'a> {
         let stream = self.streams.get_mut(id).expect("it was located");
         let is_unwanted = stream.discarded.is_some();
         match stream.state.after(Ends::Peer) {
@@ -270,156 +269,6 @@ impl<B> H2Connection<B> {
         }
         let stream = StreamId(id);
         Progress::Event(Event::Ended { stream })
-    }
-
-    /// The header of a DATA frame (§6.1). The whole frame counts at once, its content is handed on
-    /// as it comes.
-    fn on_data<'a>(
-        &mut self,
-        header: FrameHeader,
-        rest: &[u8],
-        now: Millis,
-        out: &mut Vec<u8>,
-    ) -> Result<(usize, Progress<'a>), Failure> {
-        let is_padded = header.has(flags::PADDED);
-        let pad_len = rest.get(HEADER_BYTES).copied().filter(|_| is_padded);
-        if is_padded && pad_len.is_none() {
-            return Ok((0, Progress::Wait));
-        }
-        let content = data_len(header, pad_len)?;
-        let consumed = HEADER_BYTES + usize::from(is_padded);
-        let verdict = judge(self.locate(header.stream), Arriving::Data);
-        if verdict == Verdict::ConnectionProtocolError {
-            return Err(Failure::protocol("DATA on a stream that was not opened"));
-        }
-        if !self.receive.book(header.len) {
-            return Err(Failure::flow_control("more content than the window allows"));
-        }
-        self.skip(header.len - usize::from(is_padded));
-        let progress = match verdict {
-            Verdict::Accept => self.on_wanted_data(header, content, now, out)?,
-            _ => {
-                self.give_back(header.len, out);
-                match verdict {
-                    Verdict::StreamClosed => {
-                        self.stream_error(header.stream, ErrorCode::STREAM_CLOSED, now, out)?
-                    }
-                    _ => Progress::Continue,
-                }
-            }
-        };
-        Ok((consumed, progress))
-    }
-
-    /// DATA on a stream that takes content; `content` bytes of it are no padding.
-    fn on_wanted_data<'a>(
-        &mut self,
-        header: FrameHeader,
-        content: usize,
-        now: Millis,
-        out: &mut Vec<u8>,
-    ) -> Result<Progress<'a>, Failure> {
-        let id = header.stream;
-        let ends = header.has(flags::END_STREAM);
-        if content == 0 && !ends {
-            self.abuse.on_control(1, now)?;
-        }
-        let stream = self.streams.get_mut(id).expect("it was located");
-        let code = if !stream.receive.book(header.len) {
-            Some(ErrorCode::FLOW_CONTROL_ERROR)
-        } else if !stream.expects(content as u64, ends) {
-            Some(ErrorCode::PROTOCOL_ERROR)
-        } else {
-            None
-        };
-        if let Some(code) = code {
-            self.give_back(header.len, out);
-            return self.stream_error(id, code, now, out);
-        }
-        if let Some(discarded) = &mut stream.discarded {
-            *discarded += header.len as u64;
-            let is_too_much = *discarded > DRAIN_BYTES_MAX && stream.is_answered();
-            self.give_back(header.len, out);
-            if ends {
-                return Ok(self.peer_ends(id, out));
-            }
-            if is_too_much {
-                // §8.1: the answer is complete, the rest of the request is not needed.
-                self.reset(StreamId(id), ErrorCode::NO_ERROR, out);
-            }
-            return Ok(Progress::Continue);
-        }
-        // Padding is of no use to anybody.
-        self.release_window(id, header.len - content, ends, out);
-        if content > 0 {
-            let padding = header.len - content - usize::from(header.has(flags::PADDED));
-            self.reading = Reading::Data {
-                stream: id,
-                left: content,
-                padding,
-                ends,
-            };
-            return Ok(Progress::Continue);
-        }
-        Ok(if ends {
-            self.peer_ends(id, out)
-        } else {
-            Progress::Continue
-        })
-    }
-
-    /// A piece of the content of a DATA frame.
-    pub(super) fn on_content<'a>(
-        &mut self,
-        rest: &'a [u8],
-        id: u32,
-        left: usize,
-        padding: usize,
-        ends: bool,
-        out: &mut Vec<u8>,
-    ) -> (usize, Progress<'a>) {
-        let bytes = &rest[..left.min(rest.len())];
-        if bytes.is_empty() {
-            return (0, Progress::Wait);
-        }
-        let flow = bytes.len();
-        let left = left - flow;
-        if left == 0 {
-            self.skip(padding);
-        } else {
-            self.reading = Reading::Data {
-                stream: id,
-                left,
-                padding,
-                ends,
-            };
-        }
-        let end = ends && left == 0;
-        let progress = match self.streams.get_mut(id) {
-            Some(stream) if stream.discarded.is_none() => {
-                stream.held += flow;
-                if end {
-                    self.peer_ends(id, out);
-                }
-                let stream = StreamId(id);
-                Progress::Event(Event::Content {
-                    stream,
-                    bytes,
-                    flow,
-                    end,
-                })
-            }
-            // Its owner has lost interest since the frame began.
-            found => {
-                let is_open = found.is_some();
-                self.give_back(flow, out);
-                if is_open && end {
-                    self.peer_ends(id, out);
-                }
-                Progress::Continue
-            }
-        };
-        (flow, progress)
     }
 
     /// §6.4
@@ -524,7 +373,7 @@ impl<B> H2Connection<B> {
                 }
             }
             Kind::Ping => write_ping(out, flags::ACK, payload),
-            // §6.8: we open no streams, so there is none to give up. Unknown codes mean nothing (§7).
+            // §6.8: we open no streams, so there is none to give up. §7: its code means nothing.
             Kind::Goaway => self.is_peer_leaving = true,
             Kind::PriorityUpdate => self.on_priority_update(payload)?,
             _ => unreachable!("the frames of streams are handled before"),
@@ -622,24 +471,6 @@ impl<B> H2Connection<B> {
             self.give_back(stream.held, out);
         }
         Some(stream)
-    }
-
-    /// Gives `bytes` of the connection's window back.
-    pub(super) fn give_back(&mut self, bytes: usize, out: &mut Vec<u8>) {
-        if let Some(increment) = self.receive.give_back(bytes) {
-            write_window_update(out, 0, increment);
-        }
-    }
-
-    /// Gives `bytes` of both windows back; nothing more is to come on a stream that `ends`.
-    pub(super) fn release_window(&mut self, id: u32, bytes: usize, ends: bool, out: &mut Vec<u8>) {
-        self.give_back(bytes, out);
-        if let Some(stream) = self.streams.get_mut(id)
-            && !ends
-            && let Some(increment) = stream.receive.give_back(bytes)
-        {
-            write_window_update(out, id, increment);
-        }
     }
 }
 

@@ -1,23 +1,33 @@
 //! From a decoded field section to a request head (RFC 9113 §8.2, §8.3).
 //!
-//! A request that breaks these sections is malformed: its stream is reset (§8.1.1). One that is well
-//! formed and not acceptable for another reason has a [`Fault`], which is answered as in HTTP/1.
+//! A request that breaks these sections is malformed: its stream is reset (§8.1.1). One that is
+//! well formed and not acceptable for another reason has a [`Fault`], answered as in HTTP/1.
+
+use std::mem::ManuallyDrop;
 
 use arrayvec::ArrayVec;
 
-use super::hpack::{FieldFault, FieldList};
+use super::hpack::{FieldFault, FieldList, ListedField};
 use super::schedule::Priority;
 use super::streams::UNKNOWN_LENGTH;
 use crate::base::limits::{FIELDS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
 use crate::http::field::{is_token_byte, parse_length};
+use crate::http::hpack_static::names;
 use crate::http::{
     Authority, Fault, Field, Fields, Method, RequestHead, Status, Target, TargetForm, Version,
 };
 
 /// Room for the fields of one head, on the caller's stack; never zeroed.
-#[derive(Default)]
 pub struct HeadStorage<'a> {
-    fields: ArrayVec<Field<'a>, FIELDS_MAX>,
+    /// Without its destructor, which has nothing to do here and would keep the fields borrowed to
+    /// the end of the caller's scope.
+    fields: ManuallyDrop<ArrayVec<Field<'a>, FIELDS_MAX>>,
+}
+
+impl Default for HeadStorage<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl HeadStorage<'_> {
@@ -25,7 +35,7 @@ impl HeadStorage<'_> {
     #[inline]
     pub fn new() -> Self {
         HeadStorage {
-            fields: ArrayVec::new_const(),
+            fields: ManuallyDrop::new(ArrayVec::new_const()),
         }
     }
 }
@@ -76,15 +86,6 @@ enum Expectation {
     None,
     Continue,
     Unknown,
-}
-
-/// Numbers of names in the static table (RFC 7541, Appendix A).
-mod names {
-    pub(super) const AUTHORITY: u8 = 1;
-    pub(super) const METHOD: u8 = 2;
-    pub(super) const PATH: u8 = 4;
-    pub(super) const SCHEME: u8 = 6;
-    pub(super) const STATUS: u8 = 8;
 }
 
 /// Reads `list`, a whole field section that came with HEADERS.
@@ -168,6 +169,7 @@ impl Outline {
 }
 
 const MISSING: Refusal = Refusal::Malformed("a pseudo-field is missing");
+const CONNECTION_SPECIFIC: Refusal = Refusal::Malformed("a connection-specific field");
 const REPEATED: Refusal = Refusal::Malformed("a pseudo-field is repeated");
 
 /// §8.2.1
@@ -182,7 +184,7 @@ fn check_fields(list: &FieldList) -> Result<(), Refusal> {
 /// RFC 6585 §5. What was left out can be anything, so nothing else is judged.
 #[cold]
 fn too_large(list: &FieldList) -> Refusal {
-    let is_head = |field: super::hpack::ListedField<'_>| {
+    let is_head = |field: ListedField<'_>| {
         field.static_index == Some(names::METHOD) && field.value == b"HEAD"
     };
     Refusal::Fault {
@@ -200,27 +202,42 @@ fn find(list: &FieldList) -> Result<Found<'_>, Refusal> {
     let mut found = Found::default();
     for (place, field) in list.fields().enumerate() {
         let value = field.value;
-        let index = field.static_index.unwrap_or(0);
-        if (names::AUTHORITY..=names::STATUS).contains(&index) {
-            if found.pseudo != place {
-                return Err(Refusal::Malformed("a pseudo-field behind other fields"));
+        match field.static_index {
+            Some(index @ names::AUTHORITY..=names::STATUS) => {
+                if found.pseudo != place {
+                    return Err(Refusal::Malformed("a pseudo-field behind other fields"));
+                }
+                found.pseudo += 1;
+                note_pseudo(&mut found, place, index, value)?;
             }
-            found.pseudo += 1;
-            let was_there = match index {
-                names::AUTHORITY => found.authority.replace((place, value)).is_some(),
-                names::METHOD => found.method.replace(value).is_some(),
-                names::PATH => found.path.replace((place, value)).is_some(),
-                names::SCHEME => found.scheme.replace(value).is_some(),
-                _ => return Err(Refusal::Malformed("a pseudo-field that requests lack")),
-            };
-            if was_there {
-                return Err(REPEATED);
+            None => note_field(&mut found, place, field.name, value)?,
+            Some(
+                names::HOST | names::CONTENT_LENGTH | names::EXPECT | names::TRANSFER_ENCODING,
+            ) => {
+                note_field(&mut found, place, field.name, value)?;
             }
-        } else {
-            note_field(&mut found, place, field.name, value)?;
+            // The other names of the static table say nothing about the message.
+            Some(_) => {}
         }
     }
     Ok(found)
+}
+
+#[inline]
+fn note_pseudo<'a>(
+    found: &mut Found<'a>,
+    place: usize,
+    index: u8,
+    value: &'a [u8],
+) -> Result<(), Refusal> {
+    let was_there = match index {
+        names::AUTHORITY => found.authority.replace((place, value)).is_some(),
+        names::METHOD => found.method.replace(value).is_some(),
+        names::PATH => found.path.replace((place, value)).is_some(),
+        names::SCHEME => found.scheme.replace(value).is_some(),
+        _ => return Err(Refusal::Malformed("a pseudo-field that requests lack")),
+    };
+    if was_there { Err(REPEATED) } else { Ok(()) }
 }
 
 /// The fields that say something about the message itself. The length of a name sends nearly all
@@ -233,18 +250,17 @@ fn note_field<'a>(
     value: &'a [u8],
 ) -> Result<(), Refusal> {
     match name {
-        // §8.2.2
-        "connection" | "proxy-connection" | "keep-alive" | "transfer-encoding" | "upgrade" => {
-            return Err(Refusal::Malformed("a connection-specific field"));
+        _ if is_connection_specific(name) => {
+            return Err(CONNECTION_SPECIFIC);
         }
+        // §8.2.2
         "te" if !value.eq_ignore_ascii_case(b"trailers") => {
             return Err(Refusal::Malformed("TE says more than trailers"));
         }
-        "host" => {
-            if found.host.replace((place, value)).is_some() {
-                return Err(Refusal::Malformed("Host is repeated"));
-            }
-        }
+        "host" => match found.host.replace((place, value)) {
+            None => {}
+            Some(_) => return Err(Refusal::Malformed("Host is repeated")),
+        },
         // §8.1.1; RFC 9110 §8.6
         "content-length" => {
             let length = parse_length(value).filter(|length| *length != UNKNOWN_LENGTH);
@@ -264,6 +280,15 @@ fn note_field<'a>(
         _ => {}
     }
     Ok(())
+}
+
+/// §8.2.2
+#[inline]
+fn is_connection_specific(name: &str) -> bool {
+    matches!(
+        name,
+        "connection" | "proxy-connection" | "keep-alive" | "transfer-encoding" | "upgrade"
+    )
 }
 
 /// §8.1.1: a request without content cannot promise any.
@@ -393,14 +418,11 @@ fn is_target(path: &[u8]) -> bool {
 pub(super) fn check_trailers(list: &FieldList) -> Result<(), Refusal> {
     check_fields(list)?;
     for field in list.fields() {
-        let index = field.static_index.unwrap_or(0);
-        if (names::AUTHORITY..=names::STATUS).contains(&index) {
+        if let Some(names::AUTHORITY..=names::STATUS) = field.static_index {
             return Err(Refusal::Malformed("a pseudo-field in trailers"));
         }
-        if let "connection" | "proxy-connection" | "keep-alive" | "transfer-encoding" | "upgrade" =
-            field.name
-        {
-            return Err(Refusal::Malformed("a connection-specific field"));
+        if is_connection_specific(field.name) {
+            return Err(CONNECTION_SPECIFIC);
         }
     }
     Ok(())

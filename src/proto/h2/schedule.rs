@@ -1,5 +1,5 @@
-//! Who sends next (RFC 9218): urgency first; within one, answers that are of use in parts take turns,
-//! and the others go whole, in the order of their requests.
+//! Who sends next (RFC 9218): urgency first; within one, answers that are of use in parts take
+//! turns, and the others go whole, in the order of their requests.
 
 use crate::http::field::trim;
 

@@ -4,7 +4,7 @@ use super::connection::H2Connection;
 use super::error::ErrorCode;
 use super::frame::{Kind, flags, write_block, write_header, write_rst_stream};
 use super::schedule::Schedule;
-use super::streams::{Ends, State, Stream, StreamId, UNKNOWN_LENGTH};
+use super::streams::{Ends, Stream, StreamId, UNKNOWN_LENGTH};
 
 /// A turn to send one DATA frame.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub struct Turn<'a, B> {
 const EMPTY_TABLE: &[u8] = &[0x20];
 
 impl<B> H2Connection<B> {
-    /// Appends the head of an answer, or its trailers: a field block that `parts` make up. `end` when
-    /// nothing follows. False, and nothing was written, when the stream is gone or answered.
+    /// Appends the head of an answer, or its trailers: a field block that `parts` make up. `end`
+    /// when nothing follows. False, and nothing was written, when the stream is gone or answered.
     #[inline]
     pub fn respond(
         &mut self,
@@ -69,9 +69,9 @@ impl<B> H2Connection<B> {
         room.min(self.peer.frame_bytes_max)
     }
 
-    /// Appends the header of a DATA frame of `len` bytes, which the caller puts behind it. The stream
-    /// is open, and `len` was found to fit by `room_now` or `next_turn`; an `end` without content
-    /// fits always.
+    /// Appends the header of a DATA frame of `len` bytes, which the caller puts behind it. The
+    /// stream is open, and `len` was found to fit by `room_now` or `next_turn`; an `end` without
+    /// content fits always.
     #[inline]
     pub fn write_data(&mut self, stream: StreamId, len: usize, end: bool, out: &mut Vec<u8>) {
         let id = stream.0;
@@ -160,29 +160,6 @@ impl<B> H2Connection<B> {
         write_rst_stream(out, stream.0, code);
         self.streams.note_reset(stream.0);
         removed.body
-    }
-
-    /// Content that is done with: its window opens again. What is not released when the stream ends
-    /// opens the connection's window then.
-    pub fn release(&mut self, stream: StreamId, bytes: usize, out: &mut Vec<u8>) {
-        let id = stream.0;
-        let Some(stream) = self.streams.get_mut(id) else {
-            return;
-        };
-        let bytes = bytes.min(stream.held);
-        stream.held -= bytes;
-        let ends = stream.state != State::Open;
-        self.release_window(id, bytes, ends, out);
-    }
-
-    /// Nobody wants the content of this request, now or later: no more events tell of it. Its stream's
-    /// window stays as it is, so that the peer stops soon.
-    pub fn discard_content(&mut self, stream: StreamId, out: &mut Vec<u8>) {
-        if let Some(stream) = self.streams.get_mut(stream.0) {
-            stream.discarded.get_or_insert(0);
-            let held = std::mem::take(&mut stream.held);
-            self.give_back(held, out);
-        }
     }
 
     /// There is a turn to be had.

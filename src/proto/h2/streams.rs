@@ -1,4 +1,4 @@
-//! The states of streams (RFC 9113 §5.1), those that are open, and what is remembered of the others.
+//! The states of streams (RFC 9113 §5.1), the open ones, and what is remembered of the others.
 
 use std::collections::VecDeque;
 
@@ -30,8 +30,8 @@ pub(super) enum Ends {
 }
 
 impl State {
-    /// The state after one side's END_STREAM; `None` is closed. A second END_STREAM of the same side
-    /// does not come here: the table below, or our own bookkeeping, stops it.
+    /// The state after one side's END_STREAM; `None` is closed. A second END_STREAM of the same
+    /// side does not come here: the table below, or our own bookkeeping, stops it.
     pub(super) fn after(self, end: Ends) -> Option<State> {
         match (self, end) {
             (State::Open, Ends::Peer) => Some(State::HalfClosedRemote),
@@ -158,9 +158,9 @@ impl<B> Stream<B> {
 
 /// The streams of one connection that are open or half-closed, and what is remembered of others.
 ///
-/// Ids only grow, so a sorted queue serves as the map: new ones go to its end, and most leave at its
-/// beginning. The newest stream stands apart until the next frame is read: an answer that leaves at
-/// once then costs no insertion and no removal.
+/// Ids only grow, so a sorted queue serves as the map: new ones go to its end, and most leave at
+/// its beginning. The newest stream stands apart until the next frame is read: an answer that
+/// leaves at once then costs no insertion and no removal.
 #[derive(Debug)]
 pub(super) struct Streams<B> {
     newest: Option<Stream<B>>,

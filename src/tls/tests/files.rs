@@ -48,90 +48,72 @@ fn keys_are_read_in_every_form() {
     }
 }
 
+fn assert_says(sources: &Sources, parts: [&str; 2]) {
+    let said = error(sources);
+    for part in parts {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(
+        !said.contains("BEGIN PRIVATE KEY-----\n"),
+        "no secret: {said}"
+    );
+}
+
 #[test]
-fn what_is_wrong_with_a_file_is_said_with_a_remedy() {
+fn what_is_wrong_with_a_key_is_said_with_a_remedy() {
     let maker = Maker::new();
     let good = maker.pair("good", &["a.example"], KeyKind::Ecdsa);
-    let other = maker.pair("other", &["a.example"], KeyKind::Ecdsa);
-    let key = std::fs::read(&good.key).unwrap();
-    let certificate = &good.certificate;
+    let other = maker.pair("other", &["a.example"], KeyKind::Ecdsa).key;
+    let key = std::fs::read_to_string(&good.key).unwrap();
     let write = |name: &str, text: &str| maker.write(name, text.as_bytes(), 0o600);
-    let cut = String::from_utf8(key.clone()).unwrap();
-    let cut = &cut[..cut.len() / 2];
-    for (certificate, key, parts) in [
+    let locked = pem("ENCRYPTED PRIVATE KEY", b"x");
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n";
+    let odd = pem("PRIVATE KEY", b"nonsense");
+    let open = maker.write("open", key.as_bytes(), 0o604);
+    for (key, parts) in [
+        (other, ["does not belong to", "in the same order"]),
         (
-            certificate.clone(),
-            other.key,
-            ["does not belong to", "in the same order"],
-        ),
-        (
-            certificate.clone(),
             maker.path("none"),
             ["none does not exist", "check the path"],
         ),
+        (write("empty", ""), ["no private key", "BEGIN PRIVATE KEY"]),
+        (
+            write("cut", &key[..key.len() / 2]),
+            ["not valid PEM", "anew"],
+        ),
+        (open, ["anybody", "chmod o-rw"]),
+        (write("locked", &locked), ["passphrase", "openssl pkey -in"]),
+        (write("old", old), ["passphrase", "openssl pkey -in"]),
+        (write("odd", &odd), ["cannot be used", "ECDSA"]),
+    ] {
+        assert_says(&of(good.certificate.clone(), key), parts);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said_with_a_remedy() {
+    let maker = Maker::new();
+    let good = maker.pair("good", &["a.example"], KeyKind::Ecdsa);
+    let write = |name: &str, text: &str| maker.write(name, text.as_bytes(), 0o644);
+    let odd = pem("CERTIFICATE", b"nonsense");
+    for (certificate, parts) in [
         (
             maker.path("none"),
-            good.key.clone(),
             ["none does not exist", "check the path"],
         ),
+        (maker.path(""), ["is not a file", "the file itself"]),
+        (write("empty", ""), ["no certificate", "BEGIN CERTIFICATE"]),
+        (write("odd", &odd), ["not valid X.509", "anew"]),
+        (write("cut", &odd[..40]), ["not valid PEM", "anew"]),
         (
-            certificate.clone(),
-            maker.path(""),
-            ["is not a file", "the file itself"],
-        ),
-        (
-            write("empty", ""),
-            good.key.clone(),
-            ["holds no certificate", "BEGIN CERTIFICATE"],
-        ),
-        (
-            certificate.clone(),
-            write("empty", ""),
-            ["no private key", "BEGIN PRIVATE KEY"],
-        ),
-        (
-            certificate.clone(),
-            write("cut", cut),
-            ["is not valid PEM", "anew"],
-        ),
-        (
-            certificate.clone(),
-            maker.write("open", &key, 0o604),
-            ["anybody", "chmod o-rw"],
-        ),
-        (
-            certificate.clone(),
-            write("locked", &pem("ENCRYPTED PRIVATE KEY", b"x")),
-            ["passphrase", "openssl pkey -in"],
-        ),
-        (
-            certificate.clone(),
-            write(
-                "old",
-                "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n",
-            ),
-            ["passphrase", "openssl pkey -in"],
-        ),
-        (
-            certificate.clone(),
-            write("odd", &pem("PRIVATE KEY", b"nonsense")),
-            ["cannot be used", "ECDSA"],
-        ),
-        (
-            write("bad.pem", &pem("CERTIFICATE", b"nonsense")),
-            good.key.clone(),
-            ["not valid X.509", "anew"],
+            write("key", &odd.replace("CERT", "DESERT")),
+            ["no certificate", "BEGIN"],
         ),
     ] {
-        let said = error(&of(certificate, key));
-        for part in parts {
-            assert!(said.contains(part), "{said}");
-        }
-        assert!(
-            !said.contains("BEGIN PRIVATE KEY-----\nM"),
-            "no secret: {said}"
-        );
+        assert_says(&of(certificate, good.key.clone()), parts);
     }
+    let large = maker.write("large", &vec![b'x'; 5 << 20], 0o644);
+    assert_says(&of(large, good.key), ["too large", "the right file"]);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::{NamedGroup, ProtocolVersion, SignatureScheme};
+use rustls::{NamedGroup, ProtocolVersion, SignatureScheme, SupportedCipherSuite};
 
 use super::maker::*;
-use crate::tls::peer::{Peer, Served, client_config};
+use crate::tls::peer::{Peer, Served, client_config, client_config_with};
 use crate::tls::{LeastVersion, Session, TlsSettings, UnknownName};
 
 #[test]
@@ -111,6 +111,31 @@ fn the_hybrid_key_exchange_is_taken_when_it_is_offered() {
     assert_eq!(group(&served), NamedGroup::X25519MLKEM768);
     let (served, _) = connect(&server, &old);
     assert_eq!(group(&served), NamedGroup::X25519);
+}
+
+#[test]
+fn the_cheapest_cipher_is_taken_unless_the_client_would_rather_have_chacha() {
+    let maker = Maker::new();
+    let pair = maker.pair("a", &["localhost"], KeyKind::Ecdsa);
+    let server = server(&[pair], settings());
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        for (first, expected) in [("AES_256", "AES_128"), ("CHACHA20", "CHACHA20")] {
+            let mut provider = (*crate::tls::server::provider()).clone();
+            let is_first = |suite: &SupportedCipherSuite| format!("{suite:?}").contains(first);
+            provider.cipher_suites.sort_by_key(|suite| !is_first(suite));
+            let config = client_config_with(&maker.root(), version, Arc::new(provider));
+            let config = Arc::new(config);
+            for piece in [1, 60, usize::MAX] {
+                let mut served = Served::new(Session::new(&server));
+                let mut peer = Peer::new(&config, "localhost");
+                served.give(&peer.output(), piece).unwrap();
+                served.converse(&mut peer).unwrap().unwrap();
+                let suite = served.session.connection().negotiated_cipher_suite();
+                let suite = format!("{:?}", suite.unwrap());
+                assert!(suite.contains(expected), "{suite} in pieces of {piece}");
+            }
+        }
+    }
 }
 
 /// Which certificate a client gets: its first name.
@@ -253,7 +278,7 @@ fn a_self_signed_certificate_serves_its_names() {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let made = crate::tls::self_signed(&names, crate::tls::peer::NOW).unwrap();
     assert_eq!(made.fingerprint.len(), 32 * 3 - 1);
-    let server = crate::tls::TlsServer::new(settings(), made.credentials, crate::tls::peer::NOW);
+    let server = crate::tls::TlsServer::new(settings(), made.credentials(), crate::tls::peer::NOW);
     let config = client_config(&made.certificate, &rustls::version::TLS13);
     for name in ["localhost", "127.0.0.1", "::1"] {
         connect_to(server.as_ref().unwrap(), &Arc::new(config.clone()), name);
@@ -270,7 +295,7 @@ fn what_is_shown_of_keys_and_sessions_holds_no_secret() {
     let expected = "TlsServer Session { phase: Established, is_h2: true, .. }";
     assert_eq!(shown, expected);
     let credentials = crate::tls::self_signed(&["localhost".to_owned()], crate::tls::peer::NOW);
-    let shown = format!("{:?}", credentials.unwrap().credentials);
+    let shown = format!("{:?}", credentials.unwrap().credentials());
     assert!(
         shown.starts_with("Credentials(localhost until 20"),
         "{shown}"

@@ -205,10 +205,10 @@ struct Forger {
 impl Forger {
     fn new(peer: Peer) -> Forger {
         let (sequence, secrets) = peer.tls.dangerous_extract_secrets().unwrap().tx;
-        let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else {
+        let ConnectionTrafficSecrets::Aes128Gcm { key, iv } = secrets else {
             panic!("the first cipher of the list");
         };
-        let key = UnboundKey::new(&aws_lc_rs::aead::AES_256_GCM, key.as_ref()).unwrap();
+        let key = UnboundKey::new(&aws_lc_rs::aead::AES_128_GCM, key.as_ref()).unwrap();
         Forger {
             key: LessSafeKey::new(key),
             iv: iv.as_ref().try_into().unwrap(),

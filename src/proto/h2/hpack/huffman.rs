@@ -248,16 +248,14 @@ mod tests {
         out
     }
 
-    /// `count` bits of ones behind the bits of `text`.
-    fn with_ones(text: &[u8], count: usize) -> Vec<u8> {
-        let mut bits = String::new();
-        for byte in text {
-            let code = CODES[usize::from(*byte)];
-            bits += &format!("{:0width$b}", code.word, width = usize::from(code.bits));
-        }
-        bits += &"1".repeat(count);
-        assert_eq!(bits.len() % 8, 0, "whole bytes");
-        let bytes = bits.as_bytes().chunks(8);
+    /// The code words of `symbols`, and `ones` bits of ones behind them, as far as whole bytes go.
+    fn packed(symbols: impl IntoIterator<Item = usize>, ones: usize) -> Vec<u8> {
+        let words = symbols.into_iter().map(|symbol| {
+            let code = CODES[symbol];
+            format!("{:0width$b}", code.word, width = usize::from(code.bits))
+        });
+        let bits = words.collect::<String>() + &"1".repeat(ones);
+        let bytes = bits.as_bytes().chunks_exact(8);
         bytes
             .map(|bits| u8::from_str_radix(str::from_utf8(bits).unwrap(), 2).unwrap())
             .collect()
@@ -301,18 +299,17 @@ mod tests {
     #[test]
     fn padding_of_a_byte_and_more_is_refused() {
         assert_eq!(decoded(b""), Ok(vec![]));
-        for (ones, expected) in [(1, true), (9, false), (17, false), (25, false)] {
-            // `B` has 7 bits.
-            let code = with_ones(b"B", ones);
-            let expected = match expected {
-                true => Ok(b"B".to_vec()),
-                false => Err(HpackError::HuffmanPadding),
-            };
-            assert_eq!(decoded(&code), expected, "{ones}");
+        // `B` has 7 bits.
+        let symbol = [usize::from(b'B')];
+        assert_eq!(decoded(&packed(symbol, 1)), Ok(b"B".to_vec()));
+        for ones in [9, 17, 25] {
+            let code = packed(symbol, ones);
+            assert_eq!(code.len() * 8, 7 + ones);
+            assert_eq!(decoded(&code), Err(HpackError::HuffmanPadding), "{ones}");
         }
         // `X` has 8 bits, and enough of them pass through the fast loop.
         for ones in [8, 16, 24] {
-            let code = with_ones(b"XXXXXXXXXXXX", ones);
+            let code = packed([usize::from(b'X'); 12], ones);
             assert_eq!(decoded(&code), Err(HpackError::HuffmanPadding), "{ones}");
         }
         assert_eq!(decoded(b"\xff"), Err(HpackError::HuffmanPadding));
@@ -342,23 +339,10 @@ mod tests {
     fn the_end_of_a_string_inside_it_is_refused() {
         for before in [&b""[..], b"0", b"www.example.org", b"\\\n\0"] {
             for behind in [&b""[..], b"0", b"www.example.org"] {
-                let mut bits = String::new();
-                let mut add = |symbol: usize| {
-                    let code = CODES[symbol];
-                    bits += &format!("{:0width$b}", code.word, width = usize::from(code.bits));
-                };
-                before.iter().for_each(|byte| add(usize::from(*byte)));
-                add(usize::from(EOS));
-                behind.iter().for_each(|byte| add(usize::from(*byte)));
-                while bits.len() % 8 != 0 {
-                    bits.push('1');
-                }
-                let code: Vec<u8> = bits
-                    .as_bytes()
-                    .chunks(8)
-                    .map(|bits| u8::from_str_radix(str::from_utf8(bits).unwrap(), 2).unwrap())
-                    .collect();
-                assert_eq!(decoded(&code), Err(HpackError::HuffmanEos), "{bits}");
+                let bytes = |text: &'static [u8]| text.iter().map(|byte| usize::from(*byte));
+                let eos = [usize::from(EOS)];
+                let code = packed(bytes(before).chain(eos).chain(bytes(behind)), 7);
+                assert_eq!(decoded(&code), Err(HpackError::HuffmanEos), "{code:x?}");
             }
         }
     }

@@ -23,7 +23,7 @@ pub use decoder::Decoder;
 pub use field_list::{FieldList, ListedField};
 pub use validity::FieldFault;
 
-/// Writes fields of answers: static indices and literals without indexing.
+/// Writes answers: static indices and literals without indexing.
 pub mod encode {
     pub use crate::http::hpack_block::{field, status};
 }

@@ -1,0 +1,173 @@
+//! Parts of files in memory, for answers that cannot go out by `sendfile(2)`: encrypted ones, and
+//! those cut into frames.
+//!
+//! A block that is asked for again is kept for a moment and shared: the next answer sends it
+//! without reading it from the page cache once more. What is asked for once (a long download) is
+//! not kept. No block lives longer than a cached file may go without being compared with the disk,
+//! so that nothing old is served.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+
+use crate::base::Millis;
+use crate::base::limits::{FILE_BLOCK_BYTES, FILE_BLOCKS_MAX, FRESH_FOR};
+use crate::engine::operation::SharedFile;
+use crate::engine::{Engine, Errno, FileRange, FileRead};
+
+/// The blocks that one worker keeps: a table without chains, a newer block pushes an older one out.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    /// Empty until the first file is read.
+    slots: Box<[Option<Slot>]>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    /// Keeps the address from being used again, but not the file open.
+    file: Weak<OwnedFd>,
+    block: u64,
+    until: Millis,
+    /// Empty while it was asked for once only.
+    bytes: Bytes,
+}
+
+/// What a read gives.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BlockRead {
+    /// The beginning of the range, at least one byte.
+    Piece(Bytes),
+    /// Not in memory: to be read off the worker.
+    Cold,
+    /// The file ended before its range did.
+    Truncated,
+    Failed(Errno),
+}
+
+const BLOCK: u64 = FILE_BLOCK_BYTES as u64;
+
+impl Blocks {
+    /// The beginning of `range`, which holds at least one byte, up to the end of its block.
+    pub(super) fn read<E: Engine>(
+        &mut self,
+        engine: &mut E,
+        range: &FileRange,
+        now: Millis,
+    ) -> BlockRead {
+        let block = range.offset / BLOCK;
+        let slot = self.slot_mut(&range.file, block);
+        let is_same = slot.as_ref().is_some_and(|slot| {
+            slot.file.as_ptr() == Arc::as_ptr(&range.file)
+                && slot.block == block
+                && now < slot.until
+        });
+        if let Some(kept) = slot.as_ref().filter(|_| is_same)
+            && let Some(piece) = piece_of(&kept.bytes, range)
+        {
+            return BlockRead::Piece(piece);
+        }
+        let read = if is_same {
+            read_block(engine, range)
+        } else {
+            read_piece(engine, range)
+        };
+        let slot = self.slot_mut(&range.file, block);
+        let bytes = match read {
+            Ok((bytes, true)) if is_same => bytes,
+            Ok((bytes, _)) if is_same => return found(&bytes, range),
+            Ok((bytes, _)) => {
+                *slot = Some(Slot {
+                    file: Arc::downgrade(&range.file),
+                    block,
+                    until: now + FRESH_FOR,
+                    bytes: Bytes::new(),
+                });
+                return BlockRead::Piece(bytes);
+            }
+            Err(failed) => return failed,
+        };
+        if let Some(slot) = slot {
+            slot.bytes = bytes.clone();
+            slot.until = now + FRESH_FOR;
+        }
+        found(&bytes, range)
+    }
+
+    /// Lets go of what is too old, and of closed files.
+    pub(super) fn sweep(&mut self, now: Millis) {
+        for slot in &mut self.slots {
+            if slot
+                .as_ref()
+                .is_some_and(|kept| now >= kept.until || kept.file.strong_count() == 0)
+            {
+                *slot = None;
+            }
+        }
+    }
+
+    fn slot_mut(&mut self, file: &SharedFile, block: u64) -> &mut Option<Slot> {
+        if self.slots.is_empty() {
+            self.slots = vec![None; FILE_BLOCKS_MAX].into();
+        }
+        // The low bits of an address are its alignment; neighbours in a file get neighbouring slots.
+        let address = Arc::as_ptr(file) as usize >> 5;
+        let index = address.wrapping_mul(31).wrapping_add(block as usize) % FILE_BLOCKS_MAX;
+        &mut self.slots[index]
+    }
+}
+
+/// Reads no more than the range asks for.
+fn read_piece<E: Engine>(engine: &mut E, range: &FileRange) -> Result<(Bytes, bool), BlockRead> {
+    let len = range.len.min(BLOCK - range.offset % BLOCK);
+    let mut buf = Vec::with_capacity(len as usize);
+    let range = FileRange {
+        len,
+        ..range.clone()
+    };
+    read_into(engine, &range, &mut buf).map(|()| (buf.into(), false))
+}
+
+/// Reads the whole block that the range begins in; true when it is complete, as far as the range
+/// tells.
+fn read_block<E: Engine>(engine: &mut E, range: &FileRange) -> Result<(Bytes, bool), BlockRead> {
+    let start = range.offset - range.offset % BLOCK;
+    let mut buf = Vec::with_capacity(FILE_BLOCK_BYTES);
+    let whole = FileRange {
+        offset: start,
+        len: BLOCK,
+        file: Arc::clone(&range.file),
+    };
+    read_into(engine, &whole, &mut buf)?;
+    let end = start + buf.len() as u64;
+    let is_complete = buf.len() == FILE_BLOCK_BYTES || end >= range.offset + range.len;
+    Ok((buf.into(), is_complete))
+}
+
+fn read_into<E: Engine>(
+    engine: &mut E,
+    range: &FileRange,
+    buf: &mut Vec<u8>,
+) -> Result<(), BlockRead> {
+    match engine.read_file(range, buf) {
+        FileRead::Read(_) => Ok(()),
+        FileRead::Cold => Err(BlockRead::Cold),
+        FileRead::Truncated => Err(BlockRead::Truncated),
+        FileRead::Failed(errno) => Err(BlockRead::Failed(errno)),
+    }
+}
+
+/// What a block has of the range; `None` when it does not reach there.
+fn piece_of(block: &Bytes, range: &FileRange) -> Option<Bytes> {
+    let from = (range.offset % BLOCK) as usize;
+    if from >= block.len() {
+        return None;
+    }
+    let len = range.len.min((block.len() - from) as u64) as usize;
+    Some(block.slice(from..from + len))
+}
+
+/// A block that ends before the range begins was cut short: by the page cache or by the file's end.
+fn found(block: &Bytes, range: &FileRange) -> BlockRead {
+    piece_of(block, range).map_or(BlockRead::Cold, BlockRead::Piece)
+}
