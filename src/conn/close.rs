@@ -24,6 +24,8 @@ impl<E: Engine> Connections<E> {
             && secure.say_goodbye()
         {
             connection.close_after_output = true;
+            // The peer's own close_notify is on its way, or will be.
+            connection.linger = true;
             self.mark_dirty(socket); // Comes here again once it is out.
             return;
         }

@@ -77,7 +77,7 @@ fn a_worker_keeps_its_promises_in_every_world() {
     let _alone = alone();
     if let Some(seed) = number_from("DOWNPOUR_SIM_SEED") {
         let mut settings = SimSettings::random(seed);
-        settings.trace_events = 5000;
+        settings.trace_events = 500_000;
         println!("{settings:#?}");
         println!("{}", run(seed, settings).trace);
         return;
@@ -181,6 +181,7 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
     }
     let mailbox = worker.mailbox();
     let clients = plan_clients(&sim, &mut random, takes_long_requests);
+    let _end = EndDrivers(Rc::clone(&clients));
     plan_changes(&sim, &mut random, &site);
     let drains_early = random.chance(0.25);
     if drains_early {
@@ -216,7 +217,6 @@ fn run_in_scratch(seed: u64, settings: SimSettings) -> Run {
         };
         let _explain = Explain(actor);
         checked += actor.check(&sim, truth, excuses);
-        actor.driver().inspect(|driver| driver.end());
     }
     check_store(store);
     Run {
@@ -272,6 +272,19 @@ impl Actor {
             Actor::Secure(plan, wire, _) => plan.check(&wire.heard(), sim, truth, excuses),
             Actor::Streams(plan, begun) => plan.check(begun, sim, truth, excuses),
         }
+    }
+}
+
+/// Lets go of the world in the end, also when a check fails: its last events are printed then.
+struct EndDrivers(Clients);
+
+impl Drop for EndDrivers {
+    fn drop(&mut self) {
+        let clients = self.0.borrow();
+        clients
+            .iter()
+            .filter_map(Actor::driver)
+            .for_each(Driver::end);
     }
 }
 
