@@ -76,6 +76,9 @@ pub const FILE_BLOCKS_MAX: usize = 512;
 /// opens each window by a byte would make us hold a part of each. No flag: beyond it, parts are read
 /// again. Two slices that came from the disk.
 pub const FILES_AHEAD_BYTES_MAX: usize = 512 * 1024;
+/// Slices that are read from the disk at a time for one connection of HTTP/2; its other streams wait.
+/// No flag: enough for a disk to be busy, while 128 slices would be 32 MiB.
+pub const H2_COLD_READS_MAX: usize = 4;
 /// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
 /// busy, little enough for a more urgent stream not to wait long.
 pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;

@@ -15,6 +15,7 @@ mod receive;
 mod request;
 mod secure;
 mod services;
+mod stream_body;
 mod streams;
 
 pub use accept::{ConnectionCount, ListenerKind};

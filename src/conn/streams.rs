@@ -8,10 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::base::Millis;
-use crate::base::limits::{
-    COPY_BODY_BYTES_MAX, FILES_AHEAD_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_FRAME_BYTES_MAX,
-};
+use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_COLD_READS_MAX};
 use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
@@ -21,16 +18,18 @@ use crate::task::{Executor, TaskId};
 
 use super::Connections;
 use super::answer::{Reply, reply};
-use super::blocks::{BlockRead, Blocks};
 use super::connection::{Connection, Output, Reading};
 use super::request::{spawn_load, spawn_refresh};
 use super::services::Services;
+use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody};
 
 /// The streams of one connection.
 pub(super) struct Streams {
     core: H2Connection<StreamBody>,
     tasks: Vec<StreamTask>,
     ahead: ReadAhead,
+    /// Streams whose next slice must come from the disk, and that wait for others' slices.
+    cold: VecDeque<StreamId>,
     /// Bytes of content sent over all streams.
     content_bytes: u64,
     /// The peer was told that the end is near.
@@ -43,32 +42,6 @@ struct StreamTask {
     task: TaskId,
     /// For an answer whose task gets lost: it has no content. `None`: it reads a slice of a file.
     head_only: Option<bool>,
-}
-
-/// What is left of an answer's body.
-enum StreamBody {
-    Bytes(Bytes),
-    File(FileRange),
-}
-
-/// Parts of files that were read and not sent yet, the latest last. Bounded over all streams, since
-/// a client can stop each of them after one byte; what had to go is read again.
-#[derive(Default)]
-struct ReadAhead(VecDeque<(StreamId, Bytes)>);
-
-impl ReadAhead {
-    fn take(&mut self, stream: StreamId) -> Option<Bytes> {
-        let position = self.0.iter().position(|(known, _)| *known == stream)?;
-        self.0.remove(position).map(|(_, bytes)| bytes)
-    }
-
-    fn keep(&mut self, stream: StreamId, bytes: Bytes) {
-        self.0.push_back((stream, bytes));
-        let mut held: usize = self.0.iter().map(|(_, bytes)| bytes.len()).sum();
-        while held > FILES_AHEAD_BYTES_MAX && self.0.len() > 1 {
-            held -= self.0.pop_front().map_or(0, |(_, bytes)| bytes.len());
-        }
-    }
 }
 
 /// The connection speaks HTTP/2 from now on.
@@ -88,6 +61,7 @@ pub(super) fn begin_streams(connection: &mut Connection, services: &mut Services
         core,
         tasks: Vec::new(),
         ahead: ReadAhead::default(),
+        cold: VecDeque::new(),
         content_bytes: 0,
         is_draining: false,
     }));
@@ -286,6 +260,29 @@ impl Streams {
             }
             task.stream != stream
         });
+        self.wake_cold(0);
+    }
+
+    fn cold_reads(&self) -> usize {
+        let reads = self.tasks.iter().filter(|task| task.head_only.is_none());
+        reads.count()
+    }
+
+    /// Streams that wait for the disk try again, as many as it has room for beside `more` reads that
+    /// are about to begin; true when there was one.
+    fn wake_cold(&mut self, more: usize) -> bool {
+        let mut free = H2_COLD_READS_MAX.saturating_sub(self.cold_reads() + more);
+        let mut has_woken = false;
+        while free > 0
+            && let Some(stream) = self.cold.pop_front()
+        {
+            if self.core.body_mut(stream).is_some() {
+                self.core.set_ready(stream);
+                has_woken = true;
+                free -= 1;
+            }
+        }
+        has_woken
     }
 
     /// The connection is gone.
@@ -336,65 +333,6 @@ fn push_piece(batch: &mut SendBatch, piece: Bytes) {
     }
 }
 
-/// One frame's worth of a body.
-enum Pulled {
-    Piece {
-        bytes: Bytes,
-        end: bool,
-    },
-    /// The next slice is not in memory.
-    Cold(FileRange),
-    Broken,
-}
-
-/// Where files are read from.
-struct Reader<'a, E: Engine> {
-    engine: &'a mut E,
-    blocks: &'a mut Blocks,
-    ahead: &'a mut ReadAhead,
-    now: Millis,
-}
-
-impl StreamBody {
-    /// The next piece, of `max` bytes at most.
-    fn pull<E: Engine>(&mut self, stream: StreamId, max: usize, from: Reader<'_, E>) -> Pulled {
-        let rest = match self {
-            StreamBody::Bytes(bytes) => {
-                let piece = bytes.split_to(max.min(bytes.len()));
-                let end = bytes.is_empty();
-                return Pulled::Piece { bytes: piece, end };
-            }
-            StreamBody::File(rest) => rest,
-        };
-        let mut bytes = match from.ahead.take(stream) {
-            Some(bytes) => bytes,
-            None => {
-                let mut next = rest.clone();
-                if max < H2_FRAME_BYTES_MAX {
-                    // Behind so small a window nothing can follow soon.
-                    next.len = next.len.min(max as u64);
-                }
-                match from.blocks.read(from.engine, &next, from.now) {
-                    BlockRead::Piece(bytes) => bytes,
-                    BlockRead::Cold => {
-                        let len = rest.slice_len();
-                        return Pulled::Cold(FileRange { len, ..next });
-                    }
-                    BlockRead::Truncated | BlockRead::Failed(_) => return Pulled::Broken,
-                }
-            }
-        };
-        let piece = bytes.split_to(max.min(bytes.len()));
-        rest.offset += piece.len() as u64;
-        rest.len -= piece.len() as u64;
-        if !bytes.is_empty() {
-            from.ahead.keep(stream, bytes);
-        }
-        let end = rest.len == 0;
-        Pulled::Piece { bytes: piece, end }
-    }
-}
-
 impl<E: Engine> Connections<E> {
     /// Pulls frames from the scheduler into the connection's batch; returns their content's bytes.
     pub(super) fn fill_from_streams(&mut self, socket: SocketId) -> u64 {
@@ -409,15 +347,20 @@ impl<E: Engine> Connections<E> {
         else {
             return 0;
         };
+        streams.wake_cold(0);
         if !streams.core.wants_to_send() {
             return 0;
         }
         let spare = &mut self.services.spare_batches;
         let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
         let before = streams.content_bytes;
+        let reads_max = H2_COLD_READS_MAX.saturating_sub(streams.cold_reads());
         let mut cold = Vec::new();
         while batch.len() < FRAMED_SEND_BYTES_MAX {
             let Some(turn) = streams.core.next_turn() else {
+                if streams.wake_cold(cold.len()) {
+                    continue; // Somebody else may have had the disk read what they want.
+                }
                 break;
             };
             let stream = turn.stream;
@@ -437,7 +380,11 @@ impl<E: Engine> Connections<E> {
                 }
                 Pulled::Cold(slice) => {
                     streams.core.set_blocked(stream);
-                    cold.push((stream, slice));
+                    if cold.len() < reads_max {
+                        cold.push((stream, slice));
+                    } else {
+                        streams.cold.push_back(stream);
+                    }
                 }
                 // The length was promised: only a reset tells that it is not kept.
                 Pulled::Broken => {
@@ -473,6 +420,7 @@ impl<E: Engine> Connections<E> {
         slice: Vec<u8>,
         result: Result<usize, Errno>,
     ) {
+        self.mark_dirty(socket);
         let Some(streams) = self.streams_mut(socket) else {
             return;
         };
@@ -494,7 +442,6 @@ impl<E: Engine> Connections<E> {
             streams.core.set_ready(stream);
             self.engine.note_read(&range);
         }
-        self.mark_dirty(socket);
     }
 
     /// The answer to a request on a stream was made, or got lost.

@@ -32,7 +32,8 @@ pub(crate) fn answers_are_those_of_http1(engine: Engine) {
     let server = Server::of(engine, &site, &[]);
     let etag = server.get("/a").field("etag").unwrap().to_owned();
     let long = format!("/{}", "x".repeat(9_000));
-    let rows: [(&str, &str, &[(&str, &str)], u16); 18] = [
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+    let rows: [Row<'_>; 18] = [
         ("GET", "/a", &[], 200),
         ("GET", "/a?b=c", &[], 200),
         ("GET", "/empty", &[], 200),

@@ -322,3 +322,57 @@ pub(crate) fn silent_connections_cost_little(engine: Engine) {
         }
     });
 }
+
+/// Many files that must come from the disk, at a time and each through a window of one byte: what is
+/// read of them does not pile up.
+pub(crate) fn many_cold_files_are_bounded(engine: Engine) {
+    const FILES: u32 = 100;
+    let site = site();
+    for n in 0..FILES {
+        site.write(&format!("{n}"), pattern(300_000, n.into()));
+    }
+    let server = Server::of(engine, &site, &[]);
+    server.get("/a");
+    let cool = || (0..FILES).for_each(|n| site.cool(&format!("{n}")));
+    for window in [1, 20_000] {
+        cool();
+        let before = server.memory();
+        let mut grown = 0;
+        let mut clients: Vec<Http2> = (0..3)
+            .map(|_| {
+                let values = [(INITIAL_WINDOW, window)];
+                let mut client = Http2::connect_with(server.address(), &values);
+                client.opens_windows = false;
+                client.open_connection_window(100_000_000);
+                client
+            })
+            .collect();
+        for client in &mut clients {
+            let ids: Vec<u32> = (0..FILES).map(|_| client.open()).collect();
+            let asked = ids.iter().zip(0..);
+            client.send(
+                asked
+                    .flat_map(|(id, n)| get(*id, &format!("/{n}")))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        for client in &mut clients {
+            client.read_until(|client| {
+                grown = grown.max(server.memory().saturating_sub(before));
+                (0..FILES).all(|n| client.received(2 * n + 1) == window as usize)
+            });
+        }
+        for client in &mut clients {
+            client.opens_windows = true;
+            for n in 0..FILES {
+                client.open_window(2 * n + 1, 300_000);
+            }
+            for n in 0..FILES {
+                client
+                    .answer(2 * n + 1)
+                    .assert_body(&pattern(300_000, n.into()));
+            }
+        }
+        assert!(grown < GROWTH_MAX, "{grown} bytes with windows of {window}");
+    }
+}

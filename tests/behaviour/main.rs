@@ -154,6 +154,7 @@ behaviour! {
         cve_2025_8671_made_you_reset
         window_updates_are_bounded
         floods_without_reading_are_bounded
+        many_cold_files_are_bounded
         silent_connections_cost_little
     }
     tls {
