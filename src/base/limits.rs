@@ -82,14 +82,22 @@ pub const H2_COLD_READS_MAX: usize = 4;
 /// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
 /// busy, little enough for a more urgent stream not to wait long.
 pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of TLS records that are made for one send. No flag: as above.
-pub const SEALED_SEND_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of TLS records that are made for one send. No flag: the memory that they are made in stays
+/// in the second-level cache.
+pub const SEALED_SEND_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
+/// So many bytes of TLS records and more are handed to the socket at once instead of with the turn's
+/// other sends: their memory is then used for the next ones. No flag: a system call is cheaper than
+/// missing the cache.
+pub const SEALED_AT_ONCE_MIN: usize = 16 * 1024;
+/// What one connection may encrypt in one turn, so that short answers are not held up by long ones.
+pub const SEALED_TURN_BYTES_MAX: usize = 256 * 1024;
 
 // TLS.
 
-/// Plaintext of one record (RFC 8446 §5.1). No flag: it is the largest there is, and a record costs
-/// the same whatever it holds.
-pub const RECORD_BYTES_MAX: usize = 16 * 1024;
+/// Plaintext of one record that we make. No flag: nearly the largest there is (RFC 8446 §5.1), since
+/// a record costs the same whatever it holds; a little less, so that records that stand one behind
+/// the other do not lie where copying is slow (see `tls/session.rs`).
+pub const RECORD_BYTES_MAX: usize = 16 * 1024 - 128;
 /// Records of one handshake message that are held until its end has come. No flag: messages have at
 /// most 64 KiB (a chain of client certificates), and no client makes many small records of them.
 pub const HANDSHAKE_FRAGMENT_BYTES_MAX: usize = 66 * 1024;
