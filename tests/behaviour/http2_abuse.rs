@@ -323,8 +323,8 @@ pub(crate) fn silent_connections_cost_little(engine: Engine) {
     });
 }
 
-/// Many files that must come from the disk, at a time and each through a window of one byte: what is
-/// read of them does not pile up.
+/// Many files that must come from the disk at a time, through small windows: what is read of them
+/// does not pile up.
 pub(crate) fn many_cold_files_are_bounded(engine: Engine) {
     const FILES: u32 = 100;
     let site = site();
