@@ -357,7 +357,11 @@ async fn send_content(driver: Driver, mut upload: SendStream<Bytes>, content: Co
         let is_last = number + 1 == count && !content.trailers;
         while !piece.is_empty() {
             upload.reserve_capacity(piece.len());
-            let Some(Ok(room)) = poll_fn(|context| upload.poll_capacity(context)).await else {
+            let room = match upload.capacity() {
+                0 => poll_fn(|context| upload.poll_capacity(context)).await,
+                room => Some(Ok(room)),
+            };
+            let Some(Ok(room)) = room else {
                 return;
             };
             let part = piece.split_to(room.min(piece.len()));

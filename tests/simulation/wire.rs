@@ -140,7 +140,8 @@ impl Wire {
         let mut heard = Heard::of(&self.client);
         if let Some(tls) = &self.state.borrow().tls {
             heard.bytes = tls.plain.clone();
-            if heard.end == Some(ClientEnd::Eof) && !tls.is_closed && !tls.plain.is_empty() {
+            let has_begun = !tls.connection.is_handshaking();
+            if heard.end == Some(ClientEnd::Eof) && has_begun && !tls.is_closed {
                 heard.end = Some(ClientEnd::Reset); // Cut off (RFC 8446 §6.1).
             }
         }

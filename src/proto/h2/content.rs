@@ -31,6 +31,21 @@ impl<B> H2Connection<B> {
         }
     }
 
+    /// The answer is complete, the request is not. A peer that has used up its window would wait for
+    /// ever, and its stream with it: it may go on to the end of the request, or to where it is reset.
+    pub(super) fn let_request_end(&mut self, id: u32, out: &mut Vec<u8>) {
+        let Some(stream) = self.streams.get_mut(id) else {
+            return;
+        };
+        let discarded = stream.discarded.unwrap_or(0);
+        let until_reset = DRAIN_BYTES_MAX.saturating_sub(discarded) as u32 + 1;
+        if stream.expected > u64::from(stream.receive.left())
+            && let Some(increment) = stream.receive.widen_to(until_reset)
+        {
+            write_window_update(out, id, increment);
+        }
+    }
+
     /// The header of a DATA frame (§6.1). The whole frame counts at once, its content is handed on
     /// as it comes.
     pub(super) fn on_data<'a>(

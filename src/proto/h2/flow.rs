@@ -78,11 +78,6 @@ impl ReceiveWindow {
         }
     }
 
-    /// The peer can send nothing.
-    pub(super) fn is_shut(&self) -> bool {
-        self.left == 0
-    }
-
     /// Gives `bytes` back; the increment of a WINDOW_UPDATE when it is time for one.
     #[inline]
     pub(super) fn give_back(&mut self, bytes: usize) -> Option<u32> {
@@ -94,6 +89,21 @@ impl ReceiveWindow {
         let increment = std::mem::take(&mut self.taken);
         self.left += increment;
         Some(increment)
+    }
+
+    /// Lets the peer send `bytes` in all, if that is more than it may now; the increment of a
+    /// WINDOW_UPDATE then. What was taken before is not given back any more.
+    pub(super) fn widen_to(&mut self, bytes: u32) -> Option<u32> {
+        let increment = bytes.checked_sub(self.left).filter(|more| *more > 0)?;
+        self.left = bytes;
+        self.taken = 0;
+        self.size = self.size.max(bytes);
+        Some(increment)
+    }
+
+    /// What the peer may still send.
+    pub(super) fn left(&self) -> u32 {
+        self.left
     }
 }
 
@@ -121,6 +131,15 @@ mod tests {
     #[should_panic(expected = "more was sent than the window allows")]
     fn more_than_the_window_is_never_sent() {
         SendWindow::new(5).book(6);
+    }
+
+    #[test]
+    fn a_receive_window_can_be_widened() {
+        let mut window = ReceiveWindow::new(100);
+        assert!(window.book(60));
+        assert_eq!(window.widen_to(40), None);
+        assert_eq!(window.widen_to(141), Some(101));
+        assert!(window.book(141) && !window.book(1));
     }
 
     /// §6.9.1

@@ -81,12 +81,13 @@ impl<B> H2Connection<B> {
         stream.send.book(len);
         self.send.book(len);
         self.abuse.on_use();
-        let end_stream = if end { flags::END_STREAM } else { 0 };
-        write_header(out, Kind::Data, end_stream, id, len);
         if end {
+            // Its WINDOW_UPDATEs must not come between the header and what the caller appends.
             self.end_answer(id, out);
+            write_header(out, Kind::Data, flags::END_STREAM, id, len);
             return;
         }
+        write_header(out, Kind::Data, 0, id, len);
         if stream.rest != UNKNOWN_LENGTH && stream.body.is_some() {
             let rest = stream.rest.checked_sub(len as u64);
             stream.rest = rest.expect("a body is as long as it was said to be");
@@ -183,12 +184,8 @@ impl<B> H2Connection<B> {
                 stream.state = state;
                 stream.body = None;
                 sync(&mut self.schedule, stream);
-                let is_stuck = stream.receive.is_shut();
                 self.discard_content(StreamId(id), out);
-                if is_stuck {
-                    // §8.1: the peer waits for a window that nobody will open.
-                    self.reset(StreamId(id), ErrorCode::NO_ERROR, out);
-                }
+                self.let_request_end(id, out);
             }
         }
     }

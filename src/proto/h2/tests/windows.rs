@@ -118,6 +118,18 @@ fn an_initial_window_that_overflows_a_stream_ends_the_connection() {
     rig.expect_alive();
 }
 
+/// Feeds `bytes` of content that the windows allow.
+fn fill(rig: &mut Rig, stream: u32, bytes: usize) {
+    let mut left = bytes;
+    while left > 0 {
+        let len = left.min(16_384);
+        let events = rig.feed(&data(stream, 0, &vec![0; len]));
+        let is_right = matches!(&events[..], [Seen::Content(..)] | []);
+        assert!(is_right, "{events:?}");
+        left -= len;
+    }
+}
+
 /// §6.9.1: what the peer sends beyond our windows.
 #[test]
 fn content_beyond_our_windows_is_a_flow_control_error() {
@@ -125,15 +137,6 @@ fn content_beyond_our_windows_is_a_flow_control_error() {
         initial_window: 65_535,
         connection_window: 100_000,
         ..H2Settings::default()
-    };
-    let fill = |rig: &mut Rig, stream, bytes: usize| {
-        let mut left = bytes;
-        while left > 0 {
-            let len = left.min(16_384);
-            let events = rig.feed(&data(stream, 0, &vec![0; len]));
-            assert!(matches!(&events[..], [Seen::Content(..)]), "{events:?}");
-            left -= len;
-        }
     };
     let mut rig = Rig::with(&limits);
     rig.open_for_content(1);
@@ -250,24 +253,64 @@ fn unwanted_content_is_taken_up_to_a_bound() {
     assert_eq!(rig.core.open_streams(), 0);
 }
 
-/// §8.1: nor does it wait for a window that nobody will open.
+/// The peer may have used up the window before the answer was complete: nothing would ever come of
+/// its stream.
 #[test]
-fn a_stuck_request_ends_with_its_answer() {
+fn a_request_with_a_shut_window_comes_to_an_end() {
     let limits = H2Settings {
         initial_window: 65_535,
         ..H2Settings::default()
     };
-    let mut rig = Rig::with(&limits);
-    rig.open_for_content(1);
-    for _ in 0..3 {
-        rig.feed(&data(1, 0, &[0; 16_384]));
+    // Held by the owner, or not wanted.
+    for is_wanted in [true, false] {
+        let mut rig = Rig::with(&limits);
+        rig.open_for_content(1);
+        if !is_wanted {
+            rig.core.discard_content(StreamId(1), &mut rig.out);
+        }
+        fill(&mut rig, 1, 65_535);
+        rig.sent();
+        rig.answer(1);
+        let more: u32 = increments(&rig.sent(), 1).iter().sum();
+        let expected = if is_wanted { 65_537 } else { 2 };
+        assert_eq!(more, expected);
+        fill(&mut rig, 1, more as usize);
+        rig.expect_reset(1, ErrorCode::NO_ERROR);
+        assert_eq!(rig.core.open_streams(), 0);
     }
-    rig.feed(&data(1, 0, &[0; 65_535 - 3 * 16_384]));
-    rig.answer(1);
-    let sent = rig.sent();
-    assert_eq!(sent.last(), Some(&reset_frame(1, ErrorCode::NO_ERROR)));
-    assert_eq!((sent[0].kind, sent[0].flags), (Kind::Headers, WHOLE));
-    assert_eq!(rig.core.open_streams(), 0);
+    // A window that is shut only a little later, and one that suffices.
+    for (length, more) in [("65536", vec![2]), ("65535", vec![])] {
+        let mut rig = Rig::with(&limits);
+        let fields = [POST, &[("content-length", length)]].concat();
+        rig.feed(&headers(1, END_HEADERS, &fields));
+        rig.answer(1);
+        assert_eq!(increments(&rig.sent(), 1), more);
+    }
+}
+
+/// An answer that ends gives windows back before its last frame, and never within it.
+#[test]
+fn the_last_frame_of_an_answer_is_not_torn() {
+    let limits = H2Settings {
+        connection_window: 65_535,
+        ..H2Settings::default()
+    };
+    for is_whole in [true, false] {
+        let mut rig = Rig::with(&limits);
+        rig.open_for_content(1);
+        fill(&mut rig, 1, 40_000);
+        if is_whole {
+            rig.feed(&data(1, END_STREAM, b""));
+        }
+        rig.sent();
+        rig.queue(1, 5);
+        assert_eq!(rig.pump(), [(1, 5)]);
+        let sent = rig.sent();
+        assert_eq!(increments(&sent, 0), [40_000]);
+        let last = sent.last().unwrap();
+        let seen = (last.kind, last.flags, &last.payload[..]);
+        assert_eq!(seen, (Kind::Data, END_STREAM, &[0; 5][..]));
+    }
 }
 
 /// Content that the owner does not want is not told of; the stream lives until it is answered.
