@@ -100,3 +100,27 @@ impl StreamBody {
         Pulled::Piece { bytes: piece, end }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many streams stop after a byte, what is held for them has a bound; the latest stays.
+    #[test]
+    fn what_was_read_ahead_is_bounded() {
+        let mut ahead = ReadAhead::default();
+        let piece = Bytes::from(vec![0; FILES_AHEAD_BYTES_MAX / 3]);
+        for stream in 0..100 {
+            ahead.keep(StreamId(2 * stream + 1), piece.clone());
+            let held: usize = ahead.0.iter().map(|(_, bytes)| bytes.len()).sum();
+            assert!(held <= FILES_AHEAD_BYTES_MAX);
+        }
+        assert!(ahead.take(StreamId(1)).is_none(), "it had to go");
+        assert_eq!(ahead.take(StreamId(199)), Some(piece));
+        assert!(ahead.take(StreamId(199)).is_none());
+        // More than the bound at once is still of use to its own stream.
+        ahead.keep(StreamId(201), vec![0; FILES_AHEAD_BYTES_MAX + 1].into());
+        assert_eq!(ahead.0.len(), 1);
+        assert!(ahead.take(StreamId(201)).is_some());
+    }
+}

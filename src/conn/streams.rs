@@ -268,8 +268,8 @@ impl Streams {
         reads.count()
     }
 
-    /// Streams that wait for the disk try again, as many as it has room for beside `more` reads that
-    /// are about to begin; true when there was one.
+    /// Streams that wait for the disk try again, as many as may beside `more` reads that are about
+    /// to begin; true when there was one.
     fn wake_cold(&mut self, more: usize) -> bool {
         let mut free = H2_COLD_READS_MAX.saturating_sub(self.cold_reads() + more);
         let mut has_woken = false;

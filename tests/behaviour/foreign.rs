@@ -1,6 +1,6 @@
 //! Clients of other people: curl, nghttp, h2load and openssl. They make other mistakes than ours.
 //!
-//! `scripts/test` installs them. A missing one is a failure: what they would have found is not known.
+//! `scripts/test` installs them. A missing one is a failure: what it would have found is not known.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -140,8 +140,23 @@ pub(crate) fn curl_asks_for_all_sorts(engine: Engine) {
         assert_eq!(status(&["-H", &condition], "a"), "304 0");
         assert!(status(&["-X", "BREW"], "a").starts_with("501 "));
         assert!(status(&["-d", "x=y"], "a").starts_with("405 "));
-        assert!(status(&["--data-binary", &upload, "-H", "Expect:"], "a").starts_with("405 "));
-        assert!(status(&["--data-binary", &upload], "a").starts_with("405 "));
+        for fields in [&["-H", "Expect:"][..], &[]] {
+            let url = http(&server, "a");
+            let words = [
+                "-sS",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                version,
+                "--data-binary",
+            ];
+            let output = run("curl", &[&words[..], &[&upload], fields, &[&url]].concat());
+            // curl 7.88 stumbles when the answer and the RST_STREAM that stops its upload (RFC 9113
+            // §8.1) come in one read.
+            let has_stumbled = version != "--http1.1" && output.status.code() == Some(92);
+            assert!(has_stumbled || output.stdout == b"405", "{output:?}");
+        }
         assert!(status(&[], "none").starts_with("404 "));
     }
 }

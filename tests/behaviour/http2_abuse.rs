@@ -14,7 +14,7 @@ use crate::rig::{Engine, Server, Site, eventually, pattern};
 
 const ATTACKERS: usize = 10;
 /// How long each attack goes on.
-const ATTACK: Duration = Duration::from_millis(400);
+const ATTACK: Duration = Duration::from_millis(300);
 /// What half of the honest requests take at most, and ninety-nine of a hundred, on a machine that
 /// builds other things meanwhile.
 const MEDIAN_MAX: Duration = Duration::from_millis(250);
@@ -323,19 +323,19 @@ pub(crate) fn silent_connections_cost_little(engine: Engine) {
     });
 }
 
-/// Many files that must come from the disk, at a time and each through a window of one byte: what is
-/// read of them does not pile up.
+/// Many files that must come from the disk at a time, through small windows: what is read of them
+/// does not pile up.
 pub(crate) fn many_cold_files_are_bounded(engine: Engine) {
-    const FILES: u32 = 100;
-    let site = site();
+    const FILES: u32 = 80;
+    const LEN: usize = 270_000;
+    let (site, body) = (site(), pattern(LEN, 3));
     for n in 0..FILES {
-        site.write(&format!("{n}"), pattern(300_000, n.into()));
+        site.write(&format!("{n}"), &body);
     }
     let server = Server::of(engine, &site, &[]);
     server.get("/a");
-    let cool = || (0..FILES).for_each(|n| site.cool(&format!("{n}")));
     for window in [1, 20_000] {
-        cool();
+        (0..FILES).for_each(|n| site.cool(&format!("{n}")));
         let before = server.memory();
         let mut grown = 0;
         let mut clients: Vec<Http2> = (0..3)
@@ -365,12 +365,10 @@ pub(crate) fn many_cold_files_are_bounded(engine: Engine) {
         for client in &mut clients {
             client.opens_windows = true;
             for n in 0..FILES {
-                client.open_window(2 * n + 1, 300_000);
+                client.open_window(2 * n + 1, LEN as u32);
             }
             for n in 0..FILES {
-                client
-                    .answer(2 * n + 1)
-                    .assert_body(&pattern(300_000, n.into()));
+                client.answer(2 * n + 1).assert_body(&body);
             }
         }
         assert!(grown < GROWTH_MAX, "{grown} bytes with windows of {window}");
