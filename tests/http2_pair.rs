@@ -596,7 +596,7 @@ fn client(end: &End, random: &mut Random, seen: &Rc<Seen>) -> (Tasks, usize) {
         _ => (1 << 20, 17),
     };
     let builder = builder(random, window);
-    let later = window / 2 + random.any_size(18);
+    let later = 1 + window / 2 + random.any_size(18);
     let window = random.chance(0.3).then_some(later as u32);
     let count = 1 + random.below(30);
     let asks: Vec<Ask> = (0..count).map(|_| Ask::new(random, len_bits)).collect();
