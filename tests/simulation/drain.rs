@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use downpour::cache::Store;
 use downpour::conn::{ConnectionCount, ListenerKind};
-use downpour::engine::sim::{Random, SimEngine, SimSettings};
+use downpour::engine::sim::{ClientEnd, Random, SimEngine, SimSettings};
+use downpour::proto::h2::PREFACE;
 use downpour::worker::{Message, Turn};
 
 use crate::client::Checked;
@@ -33,6 +34,41 @@ fn a_worker_that_ends_in_peace_ends_no_stream_in_the_middle() {
         checked += run(seed);
     }
     assert!(checked.answers as u64 > 10 * SEEDS, "{checked:?}");
+}
+
+/// A client that was in the middle of its preface when the end began hears of it, too.
+#[test]
+fn a_connection_that_becomes_http2_during_the_end_does_not_hold_it_up() {
+    let _alone = alone();
+    let mut random = Random::new(1);
+    let site = Site::new(&mut random);
+    let engine = SimEngine::new(1, SimSettings::calm()).expect("an eventfd");
+    let sim = engine.sim();
+    let store = Arc::new(Store::new(store_settings(&mut random)));
+    let settings = connection_settings(&mut random);
+    let mut worker = make_worker(engine, settings, &site, &store);
+    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
+    let count = ConnectionCount::new(1000);
+    let connections = worker.connections_mut();
+    connections.listen(listener.into(), ListenerKind::Plain, count);
+    let client = sim.connect(PLAIN);
+    let (first, second) = PREFACE.split_at(10);
+    client.write(first);
+    let mailbox = worker.mailbox();
+    sim.after(Duration::from_millis(10), move |_| {
+        let grace = Duration::from_secs(600);
+        mailbox.send(Message::Shutdown { grace });
+    });
+    let writer = client.clone();
+    sim.after(Duration::from_millis(20), move |_| {
+        writer.write(second);
+        writer.write(b"\0\0\0\x04\0\0\0\0\0"); // SETTINGS
+        // The answer to the PING that asks whether the end was heard of.
+        writer.write(b"\0\0\x08\x06\x01\0\0\0\0downpour");
+    });
+    while worker.turn().expect("it has something to wait for") == Turn::Goes {}
+    assert!(sim.elapsed() < ENDS_WITHIN, "{:?}", sim.elapsed());
+    assert_eq!(client.end(), Some(ClientEnd::Eof));
 }
 
 fn run(seed: u64) -> Checked {
