@@ -28,8 +28,8 @@ use downpour::http::hpack_block;
 use downpour::proto::h2::{
     ErrorCode, Event, FieldList, H2Connection, H2Settings, HeadStorage, StreamId, UNKNOWN_LENGTH,
 };
-use h2::Reason;
 use h2::client::{Builder, SendRequest};
+use h2::{Reason, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const SEEDS: u64 = 300;
@@ -465,6 +465,35 @@ impl Ask {
         }
     }
 
+    /// Sends content and trailers.
+    async fn send(
+        &self,
+        end: &End,
+        upload: &mut SendStream<Bytes>,
+        sum: &mut Sum,
+    ) -> Result<(), h2::Error> {
+        for piece in &self.content {
+            let mut piece = piece.clone();
+            sum.add(&piece);
+            while !piece.is_empty() {
+                upload.reserve_capacity(piece.len());
+                let room = match upload.capacity() {
+                    0 => poll_fn(|context| upload.poll_capacity(context)).await,
+                    room => Some(Ok(room)),
+                };
+                let Some(room) = room.transpose()? else {
+                    return Err(Reason::STREAM_CLOSED.into());
+                };
+                upload.send_data(piece.split_to(room.min(piece.len())), false)?;
+            }
+            end.pause(self.slowness).await;
+        }
+        match self.trailers {
+            true => upload.send_trailers(http::HeaderMap::new()),
+            false => upload.send_data(Bytes::new(), true),
+        }
+    }
+
     /// True when the answer was whole; false when it was cancelled.
     async fn ask(&self, end: &End, requests: SendRequest<Bytes>) -> Result<bool, h2::Error> {
         let mut requests = requests.ready().await?;
@@ -482,29 +511,13 @@ impl Ask {
         let is_bare = self.content.is_empty() && !self.trailers;
         let (response, mut upload) = requests.send_request(request, is_bare)?;
         drop(requests);
-        for piece in &self.content {
-            let mut piece = piece.clone();
-            sum.add(&piece);
-            while !piece.is_empty() {
-                upload.reserve_capacity(piece.len());
-                let room = match upload.capacity() {
-                    0 => poll_fn(|context| upload.poll_capacity(context)).await,
-                    room => Some(Ok(room)),
-                };
-                let room = match room {
-                    Some(Ok(room)) => room,
-                    _ => return response.await.map(|_| panic!("not read to its end")),
-                };
-                upload.send_data(piece.split_to(room.min(piece.len())), false)?;
-            }
-            end.pause(self.slowness).await;
-        }
-        if self.trailers {
-            upload.send_trailers(http::HeaderMap::new())?;
-        } else if !is_bare {
-            upload.send_data(Bytes::new(), true)?;
-        }
+        let sent = match is_bare {
+            true => Ok(()),
+            false => self.send(end, &mut upload, &mut sum).await,
+        };
+        // When nothing can be sent any more, the answer says why.
         let response = response.await?;
+        sent.expect("the server reads each request to its end");
         let said = response.headers()["x-sum"].to_str().unwrap();
         assert_eq!(
             said,
@@ -583,7 +596,7 @@ fn client(end: &End, random: &mut Random, seen: &Rc<Seen>) -> (Tasks, usize) {
         _ => (1 << 20, 17),
     };
     let builder = builder(random, window);
-    let later = window / 2 + random.any_size(18);
+    let later = 1 + window / 2 + random.any_size(18);
     let window = random.chance(0.3).then_some(later as u32);
     let count = 1 + random.below(30);
     let asks: Vec<Ask> = (0..count).map(|_| Ask::new(random, len_bits)).collect();
@@ -601,14 +614,18 @@ fn client(end: &End, random: &mut Random, seen: &Rc<Seen>) -> (Tasks, usize) {
         let walks = Tasks(Rc::new(RefCell::new(walks.collect())));
         drop(requests);
         let mut change = std::pin::pin!(end.pause(pause));
-        let mut new_window = window;
+        let (mut new_window, mut has_come) = (window, false);
         let result = poll_fn(|context| {
             // Windows move while they are in use (RFC 9113 §6.9.2).
-            if new_window.is_some()
-                && change.as_mut().poll(context).is_ready()
-                && let Some(window) = new_window.take()
+            if !has_come && change.as_mut().poll(context).is_ready() {
+                has_come = true;
+            }
+            // Fails while the settings from before are not acknowledged.
+            if has_come
+                && let Some(window) = new_window
+                && connection.set_initial_window_size(window).is_ok()
             {
-                connection.set_initial_window_size(window).unwrap();
+                new_window = None;
             }
             walks
                 .0

@@ -34,6 +34,7 @@ impl<E: Engine> Connections<E> {
             return;
         }
         connection.life = Life::Lingering;
+        self.services.abandon_reading(connection);
         connection.drained_bytes = 0;
         connection.input = Vec::new();
         self.engine.shutdown_write(socket);

@@ -54,7 +54,10 @@ pub(super) fn begin_streams(connection: &mut Connection, services: &mut Services
         .output
         .filling_or(|| spare.pop().unwrap_or_default());
     let before = batch.len();
-    let core = H2Connection::new(settings, services.now.monotonic, batch.own_mut());
+    let mut core = H2Connection::new(settings, services.now.monotonic, batch.own_mut());
+    if services.draining {
+        core.begin_drain(batch.own_mut());
+    }
     connection.output.queued_bytes += batch.len() - before;
     connection.is_fresh = false;
     connection.reading = Reading::Streams(Box::new(Streams {
@@ -63,7 +66,7 @@ pub(super) fn begin_streams(connection: &mut Connection, services: &mut Services
         ahead: ReadAhead::default(),
         cold: VecDeque::new(),
         content_bytes: 0,
-        is_draining: false,
+        is_draining: services.draining,
     }));
 }
 

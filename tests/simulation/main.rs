@@ -18,8 +18,10 @@
 )]
 
 mod client;
+mod drain;
 mod driver;
 mod exchange;
+mod lane;
 mod response;
 mod secure;
 mod site;
@@ -306,7 +308,7 @@ impl Drop for Explain<'_> {
             }
             Actor::Streams(plan, begun) => {
                 eprintln!("TLS: {:?}", begun.wire.fault());
-                (plan.describe(), Vec::new())
+                (plan.describe(), client.received().to_vec())
             }
         };
         let last = &received[received.len().saturating_sub(600)..];

@@ -3,21 +3,20 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use downpour::engine::sim::{Client, ClientEnd, Random, Reading, Sim};
-use h2::client::{Builder, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderValue, Uri};
+use h2::Reason;
+use h2::client::Builder;
 use rustls::ClientConfig;
 
 use crate::client::{Checked, Excuses, Leave, check_date};
 use crate::driver::Driver;
 use crate::exchange::{Exchange, Request, Truth};
+use crate::lane::{Content, End, Outcome, Taking, Work, walk};
 use crate::response::Response;
 use crate::wire::Wire;
 
@@ -46,27 +45,6 @@ struct Ask {
     outcome: Rc<RefCell<Outcome>>,
 }
 
-#[derive(Clone)]
-struct Content {
-    pieces: Vec<Bytes>,
-    pause: Duration,
-    trailers: bool,
-}
-
-/// How an answer is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taking {
-    AtOnce,
-    /// The window opens again after a pause.
-    Slowly(Duration),
-    /// The window is never opened again.
-    Never,
-    /// The stream is reset after a while.
-    CancelledAfter(Duration),
-    /// The stream is reset after so many bytes.
-    CancelledAt(usize),
-}
-
 /// How the connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ending {
@@ -78,23 +56,6 @@ enum Ending {
     HalfClosed(Duration),
     /// Bytes that are no frames, or no record.
     Rubbish(Duration, Vec<u8>),
-}
-
-/// What came of one request.
-#[derive(Default)]
-struct Outcome {
-    head: Option<(u16, Vec<(String, String)>)>,
-    content: Vec<u8>,
-    end: End,
-}
-
-#[derive(Debug, Default)]
-enum End {
-    #[default]
-    Open,
-    Whole,
-    Cancelled,
-    Failed(h2::Error),
 }
 
 /// One client at work.
@@ -248,180 +209,6 @@ impl StreamsPlan {
     }
 }
 
-/// A request as its lane sends it.
-struct Work {
-    request: Request,
-    pause: Duration,
-    priority: Option<&'static str>,
-    content: Option<Content>,
-    taking: Taking,
-    outcome: Rc<RefCell<Outcome>>,
-}
-
-/// Sends the requests of a lane, one after the other.
-async fn walk(driver: Driver, requests: SendRequest<Bytes>, lane: VecDeque<Work>) {
-    let mut before = None;
-    for work in lane {
-        driver.pause(work.pause).await;
-        let end = loop {
-            *work.outcome.borrow_mut() = Outcome::default();
-            let end = match ask(&driver, requests.clone(), &work, before.as_ref()).await {
-                Ok(end) => end,
-                Err(error) => End::Failed(error),
-            };
-            match &end {
-                // More streams than the server takes, which we could not know yet.
-                End::Failed(error) if error.reason() == Some(Reason::REFUSED_STREAM) => {
-                    driver.pause(Duration::from_millis(5)).await;
-                }
-                _ => break end,
-            }
-        };
-        work.outcome.borrow_mut().end = end;
-        before = Some(Rc::clone(&work.outcome));
-    }
-}
-
-/// One request and its answer.
-async fn ask(
-    driver: &Driver,
-    requests: SendRequest<Bytes>,
-    work: &Work,
-    before: Option<&Rc<RefCell<Outcome>>>,
-) -> Result<End, h2::Error> {
-    let mut requests = requests.ready().await?;
-    let (request, fixed_content) = translate(work, before);
-    let content = work.content.clone().or(fixed_content);
-    let (response, upload) = requests.send_request(request, content.is_none())?;
-    drop(requests);
-    if let Some(content) = content {
-        driver.spawn(send_content(driver.clone(), upload, content));
-    }
-    let outcome = Rc::clone(&work.outcome);
-    let taking = work.taking;
-    let take = async {
-        let response = response.await?;
-        let fields = response.headers().iter().map(|(name, value)| {
-            let value = value.to_str().expect("ASCII").to_owned();
-            (name.as_str().to_owned(), value)
-        });
-        let head = (response.status().as_u16(), fields.collect());
-        outcome.borrow_mut().head = Some(head);
-        take_content(driver, response.into_body(), taking, &outcome).await
-    };
-    let patience = match taking {
-        Taking::CancelledAfter(patience) => Some(patience),
-        _ => None,
-    };
-    // What is dropped unfinished is cancelled.
-    driver
-        .within(patience, take)
-        .await
-        .unwrap_or(Ok(End::Cancelled))
-}
-
-async fn take_content(
-    driver: &Driver,
-    mut body: RecvStream,
-    taking: Taking,
-    outcome: &RefCell<Outcome>,
-) -> Result<End, h2::Error> {
-    while let Some(piece) = body.data().await {
-        let piece = match piece {
-            Ok(piece) => piece,
-            // After the answer was whole: the rest of the request is not wanted (RFC 9113 §8.1).
-            Err(error) if error.reason() == Some(Reason::NO_ERROR) && error.is_reset() => break,
-            Err(error) => return Err(error),
-        };
-        outcome.borrow_mut().content.extend_from_slice(&piece);
-        match taking {
-            Taking::Never => continue,
-            Taking::Slowly(pause) => driver.pause(pause).await,
-            Taking::CancelledAt(len) if outcome.borrow().content.len() >= len => {
-                return Ok(End::Cancelled);
-            }
-            _ => {}
-        }
-        body.flow_control().release_capacity(piece.len())?;
-    }
-    if let Ok(Some(trailers)) = body.trailers().await {
-        panic!("nobody sends trailers: {trailers:?}");
-    }
-    Ok(End::Whole)
-}
-
-/// Sends content as the windows allow, until it is out or nobody wants it any more.
-async fn send_content(driver: Driver, mut upload: SendStream<Bytes>, content: Content) {
-    let count = content.pieces.len();
-    for (number, mut piece) in content.pieces.into_iter().enumerate() {
-        let is_last = number + 1 == count && !content.trailers;
-        while !piece.is_empty() {
-            upload.reserve_capacity(piece.len());
-            let room = match upload.capacity() {
-                0 => poll_fn(|context| upload.poll_capacity(context)).await,
-                room => Some(Ok(room)),
-            };
-            let Some(Ok(room)) = room else {
-                return;
-            };
-            let part = piece.split_to(room.min(piece.len()));
-            let is_end = is_last && piece.is_empty();
-            if upload.send_data(part, is_end).is_err() {
-                return;
-            }
-        }
-        driver.pause(content.pause).await;
-    }
-    if content.trailers {
-        let mut trailers = HeaderMap::new();
-        trailers.insert("x-trailer", HeaderValue::from_static("behind"));
-        upload.send_trailers(trailers).ok(); // Or it was reset meanwhile.
-    }
-}
-
-/// A request of HTTP/1.1 in terms of HTTP/2, and its content.
-fn translate(
-    work: &Work,
-    before: Option<&Rc<RefCell<Outcome>>>,
-) -> (http::Request<()>, Option<Content>) {
-    let text = match &work.request {
-        Request::Fixed(bytes) => String::from_utf8(bytes.clone()).expect("a text"),
-        Request::AfterAnswer(text) => {
-            let before = before.expect("something came before").borrow();
-            // Nobody knows what a part of an answer stands for.
-            let response = before.response().filter(|_| before.is_whole());
-            let field = |name| response.as_ref().and_then(|response| response.field(name));
-            let tag = field("etag").unwrap_or("\"none\"");
-            let date = field("last-modified").unwrap_or("Thu, 01 Jan 1970 00:00:00 GMT");
-            text.replace("{tag}", tag).replace("{date}", date)
-        }
-    };
-    let (head, content) = text.split_once("\r\n\r\n").expect("a whole head");
-    let mut lines = head.split("\r\n");
-    let mut words = lines.next().expect("a request line").split(' ');
-    let (method, target) = (words.next().expect("method"), words.next().expect("target"));
-    let target = target.strip_prefix("http://sim.test").unwrap_or(target);
-    let uri = Uri::builder().scheme("http").authority("sim.test");
-    let uri = uri.path_and_query(target).build().expect("a target");
-    let mut request = http::Request::builder().method(method).uri(uri);
-    for line in lines {
-        let (name, value) = line.split_once(": ").expect("a field");
-        // What is said otherwise in HTTP/2 (RFC 9113 §8.2.2).
-        if !["Host", "Transfer-Encoding"].contains(&name) {
-            request = request.header(name, value);
-        }
-    }
-    if let Some(priority) = work.priority {
-        request = request.header("priority", priority);
-    }
-    let content = (!content.is_empty()).then(|| Content {
-        pieces: vec![Bytes::from(content.to_owned())],
-        pause: Duration::ZERO,
-        trailers: false,
-    });
-    (request.body(()).expect("a request"), content)
-}
-
 impl Ask {
     fn new(random: &mut Random, exchange: Exchange) -> Ask {
         let pause = Duration::from_micros(random.any_size(20));
@@ -504,25 +291,13 @@ impl Ask {
     }
 }
 
-impl Outcome {
-    fn is_whole(&self) -> bool {
-        matches!(self.end, End::Whole)
-    }
-
-    /// The answer, as far as it came.
-    fn response(&self) -> Option<Response> {
-        let (status, fields) = self.head.clone()?;
-        Some(Response::of_parts(status, fields, self.content.len()))
-    }
-}
-
 impl StreamsPlan {
     /// Checks every answer; says how much that was.
     pub(crate) fn check(
         &self,
         begun: &StreamsClient,
         sim: &Sim,
-        mut truth: Truth<'_>,
+        truth: Truth<'_>,
         excuses: Excuses,
     ) -> Checked {
         let client = begun.wire.client();
@@ -533,32 +308,17 @@ impl StreamsPlan {
             || (excuses.shed && !was_heard)
             || (truth.may_be_full && is_surplus(&client.received()))
             || (excuses.may_wait_for_tls && self.tls.is_some() && !was_heard);
-        let mut checked = Checked::default();
-        for (lane, asks) in self.lanes.iter().enumerate() {
-            truth.tag_before = None;
-            for (number, ask) in asks.iter().enumerate() {
-                let outcome = ask.outcome.borrow();
-                let response = outcome.response();
-                let is_whole = outcome.is_whole();
-                if let Some(response) = &response {
-                    ask.check_answer(response, &outcome.content, is_whole, sim, &truth);
-                    let tag = response.field("etag").filter(|_| is_whole);
-                    truth.tag_before = tag.map(str::to_owned);
-                }
-                checked.answers += usize::from(is_whole);
-                checked.streams += usize::from(is_whole);
-                assert!(
-                    is_whole || excused || self.is_excused(ask, &outcome.end, &truth),
-                    "no answer in lane {lane} to request {number}: {:?}, {:?}; the connection: {:?}",
-                    outcome.end,
-                    response,
-                    begun.connection.borrow()
-                );
-            }
-        }
-        if self.tls.is_some() {
-            checked.secure = checked.answers;
-        }
+        let may_fail = truth.may_fail;
+        let mut checked = self.check_answers(sim, truth, |ask, outcome| {
+            assert!(
+                outcome.is_whole() || excused || self.is_excused(ask, &outcome.end, may_fail),
+                "no answer to {}: {:?}, {:?}; the connection: {:?}",
+                ask.describe(),
+                outcome.end,
+                outcome.response(),
+                begun.connection.borrow()
+            );
+        });
         checked.without_excuse += usize::from(!excused && checked.answers > 0);
         if !excused {
             self.check_end(begun, client);
@@ -567,17 +327,65 @@ impl StreamsPlan {
     }
 
     /// True when one request may rightly have failed alone.
-    fn is_excused(&self, ask: &Ask, end: &End, truth: &Truth<'_>) -> bool {
+    fn is_excused(&self, ask: &Ask, end: &End, may_fail: bool) -> bool {
         let End::Failed(error) = end else {
             return matches!(end, End::Cancelled);
         };
         // A file that cannot be sent as long as was promised.
-        let may_fail = truth.may_fail || ask.exchange.expected.may_be_cut_off();
+        let may_fail = may_fail || ask.exchange.expected.may_be_cut_off();
         let has_failed = error.is_reset() && error.reason() == Some(Reason::INTERNAL_ERROR);
         // Who reads slowly asks again when for the server it was idle for long.
         let is_late = self.reading != Reading::Eager;
         let was_ended = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
         error.is_remote() && (may_fail && has_failed || is_late && was_ended)
+    }
+
+    /// The same for a client that takes every answer at once and says goodbye in the end.
+    pub(crate) fn make_gentle(&mut self) {
+        self.ending = Ending::Goodbye;
+        self.reading = Reading::Eager;
+        self.pings = false;
+        for ask in self.lanes.iter_mut().flatten() {
+            ask.taking = Taking::AtOnce;
+        }
+    }
+
+    /// Checks that the worker has not ended in the middle of an answer.
+    pub(crate) fn check_drained(&self, sim: &Sim, truth: Truth<'_>) -> Checked {
+        self.check_answers(sim, truth, |ask, outcome| {
+            let may_break = ask.exchange.expected.may_be_cut_off();
+            let is_cut_off = outcome.head.is_some() && !outcome.is_whole();
+            assert!(!is_cut_off || may_break, "cut off: {:?}", outcome.end);
+        })
+    }
+
+    /// Checks every answer as far as it came, and what else must hold for each request.
+    fn check_answers(
+        &self,
+        sim: &Sim,
+        mut truth: Truth<'_>,
+        check: impl Fn(&Ask, &Outcome),
+    ) -> Checked {
+        let mut checked = Checked::default();
+        for lane in &self.lanes {
+            truth.tag_before = None;
+            for ask in lane {
+                let outcome = ask.outcome.borrow();
+                let is_whole = outcome.is_whole();
+                if let Some(response) = outcome.response() {
+                    ask.check_answer(&response, &outcome.content, is_whole, sim, &truth);
+                    let tag = response.field("etag").filter(|_| is_whole);
+                    truth.tag_before = tag.map(str::to_owned);
+                }
+                checked.answers += usize::from(is_whole);
+                check(ask, &outcome);
+            }
+        }
+        checked.streams = checked.answers;
+        if self.tls.is_some() {
+            checked.secure = checked.answers;
+        }
+        checked
     }
 
     /// A client that was left alone sees an orderly end.
@@ -607,21 +415,7 @@ impl StreamsPlan {
         for (number, lane) in self.lanes.iter().enumerate() {
             text += &format!("\n lane {number}");
             for ask in lane {
-                let what = match &ask.exchange.request {
-                    Request::Fixed(bytes) => bytes.escape_ascii().to_string(),
-                    Request::AfterAnswer(text) => text.escape_default().to_string(),
-                };
-                let what: String = what.chars().take(120).collect();
-                let outcome = ask.outcome.borrow();
-                let status = outcome.head.as_ref().map(|(status, _)| *status);
-                text += &format!(
-                    "\n  after {:?}: {what}, {:?}, content: {:?} -> {status:?} and {} bytes, {:?}",
-                    ask.pause,
-                    ask.taking,
-                    ask.content.as_ref().map(|it| it.pieces.len()),
-                    outcome.content.len(),
-                    outcome.end
-                );
+                text += &format!("\n  {}", ask.describe());
             }
         }
         text
@@ -629,6 +423,24 @@ impl StreamsPlan {
 }
 
 impl Ask {
+    fn describe(&self) -> String {
+        let what = match &self.exchange.request {
+            Request::Fixed(bytes) => bytes.escape_ascii().to_string(),
+            Request::AfterAnswer(text) => text.escape_default().to_string(),
+        };
+        let what: String = what.chars().take(120).collect();
+        let outcome = self.outcome.borrow();
+        let status = outcome.head.as_ref().map(|(status, _)| *status);
+        format!(
+            "after {:?}: {what}, {:?}, content: {:?} -> {status:?} and {} bytes, {:?}",
+            self.pause,
+            self.taking,
+            self.content.as_ref().map(|it| it.pieces.len()),
+            outcome.content.len(),
+            outcome.end
+        )
+    }
+
     fn check_answer(
         &self,
         response: &Response,
@@ -661,5 +473,7 @@ impl Ask {
 
 /// True for a connection that was one too many: over TLS it hears nothing.
 fn is_surplus(received: &[u8]) -> bool {
-    received.is_empty() || received.starts_with(b"HTTP/1.1 503 ")
+    let refusal = b"HTTP/1.1 503 ";
+    let len = received.len().min(refusal.len());
+    received[..len] == refusal[..len]
 }
