@@ -171,3 +171,115 @@ fn piece_of(block: &Bytes, range: &FileRange) -> Option<Bytes> {
 fn found(block: &Bytes, range: &FileRange) -> BlockRead {
     piece_of(block, range).map_or(BlockRead::Cold, BlockRead::Piece)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sim::{SimEngine, SimSettings};
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    const LEN: usize = 2 * FILE_BLOCK_BYTES + 1000;
+
+    fn engine() -> SimEngine {
+        SimEngine::new(1, SimSettings::calm()).unwrap()
+    }
+
+    fn file() -> (File, FileRange) {
+        let file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..LEN).map(|position| (position % 251) as u8).collect();
+        file.write_all_at(&bytes, 0).unwrap();
+        let range = FileRange {
+            file: Arc::new(file.try_clone().unwrap().into()),
+            offset: 0,
+            len: LEN as u64,
+        };
+        (file, range)
+    }
+
+    fn part(range: &FileRange, offset: u64, len: u64) -> FileRange {
+        let file = Arc::clone(&range.file);
+        FileRange { file, offset, len }
+    }
+
+    fn piece(read: BlockRead) -> Bytes {
+        match read {
+            BlockRead::Piece(bytes) => bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_asked_for_again_is_kept_for_a_moment() {
+        let (file, range) = file();
+        let (mut blocks, mut engine) = (Blocks::default(), engine());
+        let mut read_at = |now| piece(blocks.read(&mut engine, &range, Millis(now)))[0];
+        assert_eq!(read_at(0), 0);
+        file.write_all_at(b"1", 0).unwrap();
+        assert_eq!(read_at(1), b'1', "not kept at first");
+        file.write_all_at(b"2", 0).unwrap();
+        assert_eq!(read_at(2), b'1', "kept when asked for again");
+        let old = 1 + FRESH_FOR.as_millis() as u64;
+        assert_eq!(read_at(old), b'2', "never older than a cached file");
+    }
+
+    #[test]
+    fn every_part_of_a_file_is_right_first_kept_and_again() {
+        let (_file, range) = file();
+        let (mut blocks, mut engine) = (Blocks::default(), engine());
+        for round in 0..3 {
+            for offset in [0, 1, 65_535, 65_536, 131_071, 131_072, LEN as u64 - 1] {
+                let mut rest = part(&range, offset, LEN as u64 - offset);
+                while rest.len > 0 {
+                    let bytes = piece(blocks.read(&mut engine, &rest, Millis(round)));
+                    for (step, byte) in bytes.iter().enumerate() {
+                        let position = rest.offset as usize + step;
+                        assert_eq!(usize::from(*byte), position % 251, "at {position}");
+                    }
+                    rest.offset += bytes.len() as u64;
+                    rest.len -= bytes.len() as u64;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_bound() {
+        let (_file, range) = file();
+        let (mut blocks, mut engine) = (Blocks::default(), engine());
+        let files: Vec<FileRange> = (0..2 * FILE_BLOCKS_MAX)
+            .map(|_| FileRange {
+                file: Arc::new(range.file.try_clone().unwrap()),
+                ..range.clone()
+            })
+            .collect();
+        for file in files.iter().chain(&files) {
+            piece(blocks.read(&mut engine, file, Millis(0)));
+        }
+        assert_eq!(blocks.slots.len(), FILE_BLOCKS_MAX);
+        drop(files);
+        blocks.sweep(Millis(1));
+        assert!(
+            blocks.slots.iter().all(Option::is_none),
+            "closed files are let go"
+        );
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_not_made_up() {
+        let (file, range) = file();
+        let (mut blocks, mut engine) = (Blocks::default(), engine());
+        file.set_len(100).unwrap();
+        let behind = part(&range, FILE_BLOCK_BYTES as u64, 1000);
+        for now in 0..3 {
+            let read = blocks.read(&mut engine, &behind, Millis(now));
+            assert_eq!(read, BlockRead::Truncated);
+        }
+        // The block is there, the part of it that is asked for is not.
+        let within = part(&range, 200, 1000);
+        for now in 0..3 {
+            let read = blocks.read(&mut engine, &within, Millis(now));
+            assert!(!matches!(read, BlockRead::Piece(_)), "{read:?}");
+        }
+    }
+}
