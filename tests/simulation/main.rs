@@ -17,8 +17,9 @@
     reason = "what a test prints is shown when it fails"
 )]
 
+mod calm;
 mod client;
-mod drain;
+
 mod driver;
 mod exchange;
 mod lane;
