@@ -1,5 +1,5 @@
-//! Calm worlds, in which one thing is looked at: the end of a worker that has time for it, and frames
-//! at odd moments.
+//! Calm worlds, in which one thing is looked at: the end of a worker that has time for it, and
+//! frames at odd moments.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -148,7 +148,7 @@ fn run(seed: u64) -> Checked {
         sim.after(starts_at, move |sim| {
             let begun = plan.begin(sim, &sim.connect(listener));
             begun.driver.go_on();
-            clients.borrow_mut().push(Actor::Streams(plan, begun));
+            clients.borrow_mut().push(Actor::Streams(Box::new(plan), begun));
         });
     }
     let drains_at = Duration::from_micros(random.below(500_000));
