@@ -19,12 +19,14 @@ use std::sync::{Arc, mpsc};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
+use downpour::base::Millis;
 use downpour::cache::{Store, StoreSettings};
 use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use downpour::engine::epoll::EpollEngine;
 use downpour::engine::uring::{self, UringEngine};
 use downpour::engine::{Engine, EngineSettings};
 use downpour::handler::files::{Files, Site, SiteSettings};
+use downpour::proto::h2::{Event, FieldList, H2Connection, H2Settings, HeadStorage, PREFACE};
 use downpour::worker::{Mailbox, Message, Turn, Worker};
 
 struct Counting;
@@ -327,4 +329,73 @@ fn file_hits_on_io_uring() {
 #[test]
 fn file_hits_on_epoll() {
     file_hits(on_epoll);
+}
+
+/// The core of HTTP/2 by itself: once warm, neither requests that are answered at once allocate nor
+/// content that comes in frames.
+#[test]
+fn frames_allocate_nothing() {
+    let mut out = Vec::with_capacity(64 * 1024);
+    let settings = H2Settings::default();
+    let mut core: H2Connection<()> = H2Connection::new(&settings, Millis(0), &mut out);
+    let mut list = FieldList::new(settings.header_list_bytes_max as usize);
+    let mut answered = 0;
+    let mut receive = |input: &[u8]| {
+        let mut used = 0;
+        out.clear();
+        while used < input.len() {
+            let mut storage = HeadStorage::new();
+            let rest = &input[used..];
+            let step = core.step(rest, &mut list, &mut storage, Millis(0), &mut out);
+            used += step.consumed;
+            let stream = match step.event {
+                Some(Event::Content {
+                    stream, flow, end, ..
+                }) => {
+                    core.release(stream, flow, &mut out);
+                    if !end {
+                        continue;
+                    }
+                    stream
+                }
+                Some(Event::Request {
+                    stream,
+                    has_content: false,
+                    ..
+                }) => stream,
+                _ => continue,
+            };
+            assert!(core.respond(stream, &[b"\x88"], false, &mut out));
+            core.write_data(stream, 1, true, &mut out);
+            out.push(b'x');
+            answered += 1;
+        }
+        ALLOCATIONS.get()
+    };
+    let mut begin = PREFACE.to_vec();
+    begin.extend_from_slice(b"\0\0\0\x04\0\0\0\0\0");
+    let mut stream = 1_u32;
+    let mut request = |flags: u8, behind: &[u8]| {
+        let mut bytes = vec![0, 0, 12, 1, flags];
+        bytes.extend_from_slice(&stream.to_be_bytes());
+        bytes.extend_from_slice(b"\x82\x86\x84\x41\x07localho");
+        if !behind.is_empty() {
+            bytes.extend_from_slice(&[0, 0, behind.len() as u8, 0, 1]);
+            bytes.extend_from_slice(&stream.to_be_bytes());
+            bytes.extend_from_slice(behind);
+        }
+        stream += 2;
+        bytes
+    };
+    let mut both = || [request(5, b""), request(4, b"content"), request(5, b"")].concat();
+    begin.extend(both());
+    let rounds: Vec<Vec<u8>> = (0..100).map(|_| both()).collect();
+    receive(&begin);
+    // The dynamic table is full by then.
+    let (first, others) = rounds.split_at(50);
+    let warm = first.iter().map(|round| receive(round)).last();
+    for round in others {
+        assert_eq!(Some(receive(round)), warm);
+    }
+    assert_eq!(answered, 3 * 101);
 }

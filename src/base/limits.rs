@@ -72,23 +72,38 @@ pub const FILE_BLOCK_BYTES: usize = 64 * 1024;
 /// Blocks that one worker keeps while they are in use: 32 MiB. No flag: what lies in them is asked
 /// for now.
 pub const FILE_BLOCKS_MAX: usize = 512;
+/// What one connection of HTTP/2 holds of files that were read ahead for its streams: a client that
+/// opens each window by a byte would make us hold a part of each. No flag: beyond it, parts are read
+/// again. Two slices that came from the disk.
+pub const FILES_AHEAD_BYTES_MAX: usize = 512 * 1024;
+/// Slices that are read from the disk at a time for one connection of HTTP/2; its other streams wait.
+/// No flag: enough for a disk to be busy, while 128 slices would be 32 MiB.
+pub const H2_COLD_READS_MAX: usize = 4;
 /// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
 /// busy, little enough for a more urgent stream not to wait long.
 pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of TLS records that are made for one send. No flag: as above.
-pub const SEALED_SEND_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of TLS records that are made for one send. No flag: the memory that they are made in stays
+/// in the second-level cache.
+pub const SEALED_SEND_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
+/// So many bytes of TLS records and more are handed to the socket at once instead of with the turn's
+/// other sends: their memory is then used for the next ones. No flag: a system call is cheaper than
+/// missing the cache.
+pub const SEALED_AT_ONCE_MIN: usize = 16 * 1024;
+/// What one connection may encrypt in one turn, so that short answers are not held up by long ones.
+pub const SEALED_TURN_BYTES_MAX: usize = 256 * 1024;
 
 // TLS.
 
-/// Plaintext of one record (RFC 8446 §5.1). No flag: it is the largest there is, and a record costs
-/// the same whatever it holds.
-pub const RECORD_BYTES_MAX: usize = 16 * 1024;
+/// Plaintext of one record that we make. No flag: nearly the largest there is (RFC 8446 §5.1), since
+/// a record costs the same whatever it holds; a little less, so that records that stand one behind
+/// the other do not lie where copying is slow (see `tls/session.rs`).
+pub const RECORD_BYTES_MAX: usize = 16 * 1024 - 128;
 /// Records of one handshake message that are held until its end has come. No flag: messages have at
 /// most 64 KiB (a chain of client certificates), and no client makes many small records of them.
 pub const HANDSHAKE_FRAGMENT_BYTES_MAX: usize = 66 * 1024;
 /// TLS handshakes of one worker at a time; further connections wait to be read. A handshake costs
-/// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. Flag:
-/// `--max-handshakes`.
+/// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. One that
+/// lasts longer than a tick waits for its peer and does not count any more. Flag: `--max-handshakes`.
 pub const HANDSHAKES_DEFAULT: u32 = 256;
 /// Seconds after which random ticket keys are made anew; the key before opens tickets for as long
 /// again. No flag: `--tls-ticket-keys` for who wants to decide.
@@ -119,6 +134,9 @@ pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// A peer's dynamic table (SETTINGS_HEADER_TABLE_SIZE): what it has before it hears from us.
 pub const H2_HEADER_TABLE_BYTES: usize = 4096;
+/// Payload of the largest DATA frame that we send, however much the peer takes: the length of one
+/// turn. No flag: a peer that takes more than the usual 16 KiB has asked for it, up to here.
+pub const H2_TURN_BYTES_MAX: usize = 64 * 1024;
 /// CONTINUATION frames of one field block (CVE-2024-27316). No flag: a list of `--max-head-bytes`
 /// needs two.
 pub const H2_CONTINUATIONS_MAX: u32 = 8;
@@ -203,6 +221,7 @@ pub const LOG_LINE_BYTES_MAX: usize = 4096;
 // Relations that the code relies on.
 const _: () = assert!(H2_STREAM_WINDOW_BYTES <= H2_CONNECTION_WINDOW_BYTES);
 const _: () = assert!(H2_RESETS_REMEMBERED >= H2_STREAMS_DEFAULT as usize);
+const _: () = assert!(2 * FILE_SLICE_BYTES <= FILES_AHEAD_BYTES_MAX);
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);
 const _: () = assert!(COPY_BODY_BYTES_MAX < OUTPUT_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);

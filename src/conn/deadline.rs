@@ -60,6 +60,7 @@ impl<E: Engine> Connections<E> {
 
     pub(super) fn on_ticked(&mut self) {
         self.check_deadlines();
+        self.begin_handshake_round();
         self.resume_accepting();
         self.services.sweep_now_and_then();
     }

@@ -15,6 +15,7 @@ mod receive;
 mod request;
 mod secure;
 mod services;
+mod stream_body;
 mod streams;
 
 pub use accept::{ConnectionCount, ListenerKind};
@@ -41,8 +42,9 @@ pub struct Connections<E: Engine> {
     starved: Vec<SocketId>,
     /// Memory of [`Connections::check_deadlines`], kept.
     due: Vec<Id>,
-    /// TLS handshakes under way, and connections that wait to begin theirs.
+    /// TLS handshakes of this round (a tick) under way, and connections that wait to begin theirs.
     handshakes: usize,
+    handshake_round: u64,
     waiting_handshakes: VecDeque<SocketId>,
     /// No new connections, and no further request on those that are there.
     draining: bool,
@@ -62,6 +64,7 @@ impl<E: Engine> Connections<E> {
             starved: Vec::new(),
             due: Vec::new(),
             handshakes: 0,
+            handshake_round: 0,
             waiting_handshakes: VecDeque::new(),
             draining: false,
             ticking: false,

@@ -150,7 +150,7 @@ impl<E: Engine> Connections<E> {
             self.send_batch(socket, batch, true);
             return 0;
         };
-        let taken = self.engine.send_ahead(socket, head);
+        let taken = self.engine.send_ahead(socket, head, true);
         let rest = head[taken..].to_vec();
         if !rest.is_empty() {
             batch.clear();

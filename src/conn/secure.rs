@@ -7,7 +7,7 @@
 //! ```
 
 use crate::base::Millis;
-use crate::base::limits::SEALED_SEND_BYTES_MAX;
+use crate::base::limits::{SEALED_AT_ONCE_MIN, SEALED_SEND_BYTES_MAX, SEALED_TURN_BYTES_MAX};
 use crate::engine::{Engine, FileRange, Received, SendBatch, SocketId};
 use crate::http::Fault;
 use crate::proto::h1;
@@ -28,8 +28,10 @@ pub(super) struct Secure {
     unread: Vec<u8>,
     /// Handshake messages and alerts that are to be sent before anything else.
     pending: Vec<u8>,
-    /// Counted among the handshakes under way.
-    is_counted: bool,
+    /// Bytes of the first batch in the output that were encrypted already.
+    sealed_of_batch: usize,
+    /// The round in whose handshakes it is counted.
+    round: Option<u64>,
     said_goodbye: bool,
 }
 
@@ -39,7 +41,8 @@ impl Secure {
             session: None,
             unread: Vec::new(),
             pending: Vec::new(),
-            is_counted: false,
+            sealed_of_batch: 0,
+            round: None,
             said_goodbye: false,
         })
     }
@@ -94,7 +97,7 @@ impl<E: Engine> Connections<E> {
             return;
         };
         if let Some(secure) = &mut connection.secure {
-            secure.is_counted = true;
+            secure.round = Some(self.handshake_round);
             self.handshakes += 1;
         }
         self.receive(socket);
@@ -102,14 +105,28 @@ impl<E: Engine> Connections<E> {
 
     /// A handshake has ended, well or not: the next one may begin.
     pub(super) fn on_handshake_ended(&mut self, secure: &mut Secure) {
-        if std::mem::take(&mut secure.is_counted) {
+        if secure.round.take() == Some(self.handshake_round) {
             self.handshakes -= 1;
-            while let Some(socket) = self.waiting_handshakes.pop_front() {
-                let connection = self.table.get(socket.0);
-                if connection.is_some_and(|connection| connection.life == Life::Open) {
-                    self.begin_handshake(socket);
-                    break;
-                }
+            self.begin_waiting_handshakes();
+        }
+    }
+
+    /// At each tick: a handshake from before waits for its peer and costs us nothing meanwhile, so
+    /// that it does not count any more. Else a few silent peers would keep all others out.
+    pub(super) fn begin_handshake_round(&mut self) {
+        self.handshake_round += 1;
+        self.handshakes = 0;
+        self.begin_waiting_handshakes();
+    }
+
+    fn begin_waiting_handshakes(&mut self) {
+        while self.handshakes < self.services.settings.handshakes_max {
+            let Some(socket) = self.waiting_handshakes.pop_front() else {
+                return;
+            };
+            let connection = self.table.get(socket.0);
+            if connection.is_some_and(|connection| connection.life == Life::Open) {
+                self.begin_handshake(socket);
             }
         }
     }
@@ -188,12 +205,51 @@ impl<E: Engine> Connections<E> {
         }
     }
 
-    /// Encrypts output for one send, and sends it; returns how much of files that took.
+    /// Encrypts output and sends it; returns how much of files that took. Large output goes to the
+    /// socket at once, so that the next piece is encrypted into the same memory, which is still in
+    /// the processor's cache; what does not fit, and small output, goes with the turn's other sends.
     pub(super) fn seal_output(&mut self, socket: SocketId) -> u64 {
-        let Some(connection) = self.table.get_mut(socket.0) else {
-            return 0;
-        };
+        let mut file_len = 0;
+        let mut sent = 0;
+        loop {
+            let Some((mut sealed, sealing)) = self.seal_some(socket) else {
+                return file_len;
+            };
+            file_len += sealing.file_len;
+            if sealed.is_empty() || sealing.is_broken {
+                self.services.give_batch(sealed);
+                match sealing.cold {
+                    _ if sealing.is_broken => self.terminate(socket),
+                    Some(slice) => self.read_cold_slice(socket, None, slice),
+                    None => self.on_output_drained(socket),
+                }
+                return file_len;
+            }
+            let len = sealed.len();
+            if len >= SEALED_AT_ONCE_MIN {
+                let bytes = sealed.contiguous().expect("records are own bytes");
+                let taken = self.engine.send_ahead(socket, bytes, false);
+                sealed.drop_front(taken);
+            }
+            if !sealed.is_empty() {
+                self.send_batch(socket, sealed, false);
+                return file_len;
+            }
+            self.services.give_batch(sealed);
+            sent += len;
+            if sent >= SEALED_TURN_BYTES_MAX {
+                self.mark_dirty(socket);
+                return file_len;
+            }
+            self.fill_from_streams(socket);
+        }
+    }
+
+    /// Encrypts what makes one send.
+    fn seal_some(&mut self, socket: SocketId) -> Option<(Box<SendBatch>, Sealed)> {
+        let connection = self.table.get_mut(socket.0)?;
         let mut sealed = self.services.take_batch();
+        sealed.own_mut().reserve(SEALED_ROOM);
         let sealing = Sealing {
             engine: &mut self.engine,
             connection,
@@ -205,19 +261,14 @@ impl<E: Engine> Connections<E> {
         while let Some(batch) = self.services.spent_batches.pop() {
             self.services.give_batch(batch);
         }
-        if sealed.is_empty() || sealing.is_broken {
-            self.services.give_batch(sealed);
-            match sealing.cold {
-                _ if sealing.is_broken => self.terminate(socket),
-                Some(slice) => self.read_cold_slice(socket, None, slice),
-                None => self.on_output_drained(socket),
-            }
-        } else {
-            self.send_batch(socket, sealed, false);
-        }
-        sealing.file_len
+        Some((sealed, sealing))
     }
 }
+
+/// Room for a send with the overhead of its records: then its memory never grows.
+const SEALED_ROOM: usize = HEAD_ROOM + SEALED_SEND_BYTES_MAX + SEALED_SEND_BYTES_MAX / 64;
+/// A head in its record, which comes before the blocks of a file.
+const HEAD_ROOM: usize = 2048;
 
 /// Says in plain HTTP that this port speaks HTTPS.
 #[cold]
@@ -255,15 +306,12 @@ impl<E: Engine> Sealing<'_, E> {
         };
         let secure = self.connection.secure.as_mut().expect("only TLS is sealed");
         sealed.own_mut().append(&mut secure.pending);
-        while sealed.len() < SEALED_SEND_BYTES_MAX {
+        while sealed.len() < SEALED_SEND_BYTES_MAX && !done.is_broken {
             let Some(item) = self.connection.output.pop() else {
                 break;
             };
             match item {
-                Item::Batch(batch) => {
-                    done.is_broken |= !self.seal(batch.slices(0), sealed);
-                    self.spent.push(batch);
-                }
+                Item::Batch(batch) => self.seal_batch(batch, sealed, &mut done),
                 Item::File(range) => {
                     if !self.seal_file(range, sealed, &mut done) {
                         break;
@@ -272,6 +320,27 @@ impl<E: Engine> Sealing<'_, E> {
             }
         }
         done
+    }
+
+    /// Seals what there is room for; the rest of the batch comes first the next time.
+    fn seal_batch(&mut self, batch: Box<SendBatch>, sealed: &mut SendBatch, done: &mut Sealed) {
+        let room = SEALED_SEND_BYTES_MAX - sealed.len();
+        let secure = self.connection.secure.as_mut().expect("only TLS is sealed");
+        let skip = std::mem::take(&mut secure.sealed_of_batch);
+        let mut left = room;
+        let pieces = batch.slices(skip).map_while(|piece| {
+            let piece = &piece[..piece.len().min(left)];
+            left -= piece.len();
+            (!piece.is_empty()).then_some(piece)
+        });
+        done.is_broken |= !self.seal(pieces, sealed);
+        if skip + room < batch.len() {
+            let secure = self.connection.secure.as_mut().expect("only TLS is sealed");
+            secure.sealed_of_batch = skip + room;
+            self.connection.output.push_front(Item::Batch(batch));
+        } else {
+            self.spent.push(batch);
+        }
     }
 
     fn seal<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, sealed: &mut SendBatch) -> bool {
@@ -287,8 +356,16 @@ impl<E: Engine> Sealing<'_, E> {
         sealed: &mut SendBatch,
         done: &mut Sealed,
     ) -> bool {
-        let read = self.blocks.read(self.engine, &range, self.now);
-        match read {
+        // Whole blocks behind a head, so that no record is a crumb.
+        let room = match sealed.len() {
+            ..=HEAD_ROOM => SEALED_SEND_BYTES_MAX,
+            len => SEALED_SEND_BYTES_MAX - len,
+        };
+        let next = FileRange {
+            len: range.len.min(room as u64),
+            ..range.clone()
+        };
+        match self.blocks.read(self.engine, &next, self.now) {
             BlockRead::Piece(piece) => {
                 done.is_broken |= !self.seal(std::iter::once(&piece[..]), sealed);
                 let len = piece.len() as u64;

@@ -4,10 +4,11 @@
 //! streams one behind the other. Larger bodies wait with the core's scheduler, and are pulled frame
 //! by frame whenever the socket can take another batch.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
-use crate::base::Millis;
-use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX};
+use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_COLD_READS_MAX};
 use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
@@ -17,15 +18,18 @@ use crate::task::{Executor, TaskId};
 
 use super::Connections;
 use super::answer::{Reply, reply};
-use super::blocks::{BlockRead, Blocks};
 use super::connection::{Connection, Output, Reading};
 use super::request::{spawn_load, spawn_refresh};
 use super::services::Services;
+use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody};
 
 /// The streams of one connection.
 pub(super) struct Streams {
     core: H2Connection<StreamBody>,
     tasks: Vec<StreamTask>,
+    ahead: ReadAhead,
+    /// Streams whose next slice must come from the disk, and that wait for others' slices.
+    cold: VecDeque<StreamId>,
     /// Bytes of content sent over all streams.
     content_bytes: u64,
     /// The peer was told that the end is near.
@@ -38,16 +42,6 @@ struct StreamTask {
     task: TaskId,
     /// For an answer whose task gets lost: it has no content. `None`: it reads a slice of a file.
     head_only: Option<bool>,
-}
-
-/// What is left of an answer's body.
-enum StreamBody {
-    Bytes(Bytes),
-    /// `ahead` was read and comes before `rest`.
-    File {
-        ahead: Bytes,
-        rest: FileRange,
-    },
 }
 
 /// The connection speaks HTTP/2 from now on.
@@ -69,6 +63,8 @@ pub(super) fn begin_streams(connection: &mut Connection, services: &mut Services
     connection.reading = Reading::Streams(Box::new(Streams {
         core,
         tasks: Vec::new(),
+        ahead: ReadAhead::default(),
+        cold: VecDeque::new(),
         content_bytes: 0,
         is_draining: services.draining,
     }));
@@ -233,8 +229,7 @@ impl Answering<'_> {
                 let core = &mut self.streams.core;
                 if core.respond(stream, &parts, false, self.batch.own_mut()) {
                     let len = rest.len;
-                    let ahead = Bytes::new();
-                    core.queue_body(stream, StreamBody::File { ahead, rest }, len);
+                    core.queue_body(stream, StreamBody::File(rest), len);
                 }
             }
         }
@@ -261,12 +256,36 @@ impl Streams {
 
     /// The stream is gone: nobody waits for its answer.
     fn cancel(&mut self, stream: StreamId, executor: &mut Executor) {
+        self.ahead.take(stream);
         self.tasks.retain(|task| {
             if task.stream == stream {
                 executor.cancel(task.task);
             }
             task.stream != stream
         });
+        self.wake_cold(0);
+    }
+
+    fn cold_reads(&self) -> usize {
+        let reads = self.tasks.iter().filter(|task| task.head_only.is_none());
+        reads.count()
+    }
+
+    /// Streams that wait for the disk try again, as many as may beside `more` reads that are about
+    /// to begin; true when there was one.
+    fn wake_cold(&mut self, more: usize) -> bool {
+        let mut free = H2_COLD_READS_MAX.saturating_sub(self.cold_reads() + more);
+        let mut has_woken = false;
+        while free > 0
+            && let Some(stream) = self.cold.pop_front()
+        {
+            if self.core.body_mut(stream).is_some() {
+                self.core.set_ready(stream);
+                has_woken = true;
+                free -= 1;
+            }
+        }
+        has_woken
     }
 
     /// The connection is gone.
@@ -317,56 +336,6 @@ fn push_piece(batch: &mut SendBatch, piece: Bytes) {
     }
 }
 
-/// One frame's worth of a body.
-enum Pulled {
-    Piece {
-        bytes: Bytes,
-        end: bool,
-    },
-    /// The next slice is not in memory.
-    Cold(FileRange),
-    Broken,
-}
-
-impl StreamBody {
-    fn pull<E: Engine>(
-        &mut self,
-        max: usize,
-        engine: &mut E,
-        blocks: &mut Blocks,
-        now: Millis,
-    ) -> Pulled {
-        match self {
-            StreamBody::Bytes(bytes) => {
-                let piece = bytes.split_to(max.min(bytes.len()));
-                let end = bytes.is_empty();
-                Pulled::Piece { bytes: piece, end }
-            }
-            StreamBody::File { ahead, rest } => {
-                if ahead.is_empty() {
-                    match blocks.read(engine, rest, now) {
-                        BlockRead::Piece(piece) => {
-                            rest.offset += piece.len() as u64;
-                            rest.len -= piece.len() as u64;
-                            *ahead = piece;
-                        }
-                        BlockRead::Cold => {
-                            return Pulled::Cold(FileRange {
-                                len: rest.slice_len(),
-                                ..rest.clone()
-                            });
-                        }
-                        BlockRead::Truncated | BlockRead::Failed(_) => return Pulled::Broken,
-                    }
-                }
-                let piece = ahead.split_to(max.min(ahead.len()));
-                let end = ahead.is_empty() && rest.len == 0;
-                Pulled::Piece { bytes: piece, end }
-            }
-        }
-    }
-}
-
 impl<E: Engine> Connections<E> {
     /// Pulls frames from the scheduler into the connection's batch; returns their content's bytes.
     pub(super) fn fill_from_streams(&mut self, socket: SocketId) -> u64 {
@@ -381,23 +350,31 @@ impl<E: Engine> Connections<E> {
         else {
             return 0;
         };
+        streams.wake_cold(0);
         if !streams.core.wants_to_send() {
             return 0;
         }
         let spare = &mut self.services.spare_batches;
         let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
         let before = streams.content_bytes;
+        let reads_max = H2_COLD_READS_MAX.saturating_sub(streams.cold_reads());
         let mut cold = Vec::new();
         while batch.len() < FRAMED_SEND_BYTES_MAX {
             let Some(turn) = streams.core.next_turn() else {
+                if streams.wake_cold(cold.len()) {
+                    continue; // Somebody else may have had the disk read what they want.
+                }
                 break;
             };
             let stream = turn.stream;
             let Services { blocks, now, .. } = &mut self.services;
-            let pulled = turn
-                .body
-                .pull(turn.max, &mut self.engine, blocks, now.monotonic);
-            match pulled {
+            let reader = Reader {
+                engine: &mut self.engine,
+                blocks,
+                ahead: &mut streams.ahead,
+                now: now.monotonic,
+            };
+            match turn.body.pull(stream, turn.max, reader) {
                 Pulled::Piece { bytes, end } => {
                     let len = bytes.len();
                     streams.core.write_data(stream, len, end, batch.own_mut());
@@ -406,7 +383,11 @@ impl<E: Engine> Connections<E> {
                 }
                 Pulled::Cold(slice) => {
                     streams.core.set_blocked(stream);
-                    cold.push((stream, slice));
+                    if cold.len() < reads_max {
+                        cold.push((stream, slice));
+                    } else {
+                        streams.cold.push_back(stream);
+                    }
                 }
                 // The length was promised: only a reset tells that it is not kept.
                 Pulled::Broken => {
@@ -442,11 +423,12 @@ impl<E: Engine> Connections<E> {
         slice: Vec<u8>,
         result: Result<usize, Errno>,
     ) {
+        self.mark_dirty(socket);
         let Some(streams) = self.streams_mut(socket) else {
             return;
         };
         streams.tasks.retain(|task| task.stream != stream);
-        let Some(StreamBody::File { ahead, rest }) = streams.core.body_mut(stream) else {
+        let Some(StreamBody::File(rest)) = streams.core.body_mut(stream) else {
             return; // Reset meanwhile.
         };
         let read = result.unwrap_or(0);
@@ -459,13 +441,10 @@ impl<E: Engine> Connections<E> {
                 len: read as u64,
                 ..rest.clone()
             };
-            *ahead = slice.into();
-            rest.offset += read as u64;
-            rest.len -= read as u64;
+            streams.ahead.keep(stream, slice.into());
             streams.core.set_ready(stream);
             self.engine.note_read(&range);
         }
-        self.mark_dirty(socket);
     }
 
     /// The answer to a request on a stream was made, or got lost.

@@ -15,7 +15,7 @@ pub struct SendBatch {
 }
 
 /// A batch that grew beyond this gives its memory back when it is cleared.
-const KEEP_BYTES_MAX: usize = 64 * 1024;
+const KEEP_BYTES_MAX: usize = 80 * 1024;
 
 impl SendBatch {
     /// Bytes in all.
@@ -74,6 +74,12 @@ impl SendBatch {
             skip -= skipped;
             (skipped < slice.len()).then(|| &slice[skipped..])
         })
+    }
+
+    /// Drops the first `len` bytes, which were sent, of a batch without shared pieces.
+    pub fn drop_front(&mut self, len: usize) {
+        assert!(self.shared.is_empty(), "own bytes are dropped");
+        self.own.drain(..len);
     }
 
     /// Empties the batch and keeps its buffer, unless that grew large.

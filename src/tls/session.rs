@@ -21,7 +21,7 @@ const HEADER_BYTES: usize = 5;
 /// in TLS 1.2.
 const OVERHEAD_BYTES_MAX: usize = HEADER_BYTES + 8 + 16;
 /// Ciphertext of one record (RFC 5246 §6.2.3; TLS 1.3 allows less).
-const CIPHERTEXT_BYTES_MAX: usize = RECORD_BYTES_MAX + 2048;
+const CIPHERTEXT_BYTES_MAX: usize = 16 * 1024 + 2048;
 /// What a close_notify takes, with a record of its own.
 const CLOSE_NOTIFY_BYTES: usize = 64;
 
@@ -230,6 +230,7 @@ impl Session {
         let written = self.with_traffic(out, |traffic, out| {
             GATHERED.with_borrow_mut(|gathered| {
                 gathered.clear();
+                gathered.resize(GATHERED_LEAD, 0);
                 write_pieces(pieces, gathered, &mut |plain| encrypt(traffic, plain, out))
             })
         });
@@ -403,35 +404,51 @@ fn append(
 }
 
 /// Cuts pieces into what single calls of `encrypt` take: whole records where they lie, the rest put
-/// together in `gathered` with what follows.
+/// together in `gathered`, behind its lead, with what follows.
 fn write_pieces<'p>(
     pieces: impl Iterator<Item = &'p [u8]>,
     gathered: &mut Vec<u8>,
     encrypt: &mut impl FnMut(&[u8]) -> Result<(), TlsFault>,
 ) -> Result<(), TlsFault> {
+    const FULL: usize = GATHERED_LEAD + RECORD_BYTES_MAX;
     let mut pieces = pieces.filter(|piece| !piece.is_empty()).peekable();
     while let Some(mut piece) = pieces.next() {
-        if !gathered.is_empty() {
-            let (fits, rest) = piece.split_at(piece.len().min(RECORD_BYTES_MAX - gathered.len()));
+        while !piece.is_empty() {
+            let has_begun = gathered.len() > GATHERED_LEAD;
+            let is_last = pieces.peek().is_none();
+            if !has_begun && (is_last || piece.len() >= RECORD_BYTES_MAX) && !is_slow_to_copy(piece)
+            {
+                let (lies, rest) = piece.split_at(piece.len().min(RECORD_BYTES_MAX));
+                encrypt(lies)?;
+                piece = rest;
+                continue;
+            }
+            let (fits, rest) = piece.split_at(piece.len().min(FULL - gathered.len()));
             gathered.extend_from_slice(fits);
             piece = rest;
-            if gathered.len() == RECORD_BYTES_MAX {
-                encrypt(gathered)?;
-                gathered.clear();
+            if gathered.len() == FULL {
+                encrypt(&gathered[GATHERED_LEAD..])?;
+                gathered.truncate(GATHERED_LEAD);
             }
         }
-        if gathered.is_empty() {
-            let is_last = pieces.peek().is_none();
-            let whole = piece.len() - piece.len() % RECORD_BYTES_MAX;
-            let (lies, rest) = piece.split_at(if is_last { piece.len() } else { whole });
-            if !lies.is_empty() {
-                encrypt(lies)?;
-            }
-            gathered.extend_from_slice(rest);
-        }
     }
-    match gathered.is_empty() {
-        true => Ok(()),
-        false => encrypt(gathered),
+    match &gathered[GATHERED_LEAD..] {
+        [] => Ok(()),
+        rest => encrypt(rest),
     }
+}
+
+/// Bytes before what is gathered. Copies whose target lies 1 to 63 bytes behind their source, modulo
+/// the page, are up to 30 times slower than others (`rep movsb`, which the C library uses from a few
+/// kilobytes on, on AMD's Zen: 16 KiB take 8 µs instead of 0.3). rustls copies plaintext to 5 bytes
+/// behind the start of an allocation, and allocations of that size start with a page.
+const GATHERED_LEAD: usize = 128;
+const PAGE_BYTES: usize = 4096;
+
+/// Whether rustls would copy this piece so: then it is gathered first, which costs less.
+fn is_slow_to_copy(piece: &[u8]) -> bool {
+    const FAR: usize = 64;
+    let position = piece.as_ptr().addr() % PAGE_BYTES;
+    let behind = (PAGE_BYTES + HEADER_BYTES - position) % PAGE_BYTES;
+    (1..FAR).contains(&behind) && piece.len() >= PAGE_BYTES / 2
 }

@@ -128,7 +128,8 @@ fn read_answers(client: &mut Client, head_possible: bool) {
 pub(crate) fn garbage_gets_answers_or_the_end(engine: Engine) {
     const ROUNDS: usize = 1_500;
     let site = site();
-    let server = Server::of(engine, &site, &[]);
+    // Its answers are read as HTTP/1.1; garbage among frames is fuzzed elsewhere.
+    let server = Server::of(engine, &site, &["--http2=false"]);
     let mut random = Random(0x5eed_0001);
     beside_honest(&server, || {
         for round in 0..ROUNDS {

@@ -9,12 +9,19 @@
 mod client;
 mod ending;
 mod files;
+mod foreign;
 mod freshness;
 mod hostile;
+mod http2;
+mod http2_abuse;
+mod http2_client;
+mod http2_life;
 mod leaks;
 mod life;
 mod requests;
 mod rig;
+mod tls;
+mod tls_client;
 mod welcome;
 
 macro_rules! behaviour {
@@ -105,6 +112,76 @@ behaviour! {
         slow_heads_do_not_hold_up_others
         pipelining_without_reading_is_bounded
         endless_requests_are_ended
+    }
+    http2 {
+        answers_are_those_of_http1
+        bad_requests_cost_their_stream
+        a_hundred_streams_in_one_write
+        bodies_pass_through_windows
+        windows_are_kept_to
+        the_urgent_go_first
+        content_is_thrown_away
+        broken_content_costs_its_stream
+        an_upgrade_is_ignored
+        a_preface_may_come_in_any_pieces
+        streams_over_both_lanes
+        cold_files_arrive_over_http2
+    }
+    http2_life {
+        idle_streams_end_with_goaway
+        slow_content_over_http2_has_a_deadline
+        an_orderly_end_over_http2
+        the_grace_period_cuts_streams
+        who_opens_no_window_is_cut
+        who_does_not_read_is_cut
+        a_truncated_file_resets_its_stream
+        a_reset_harms_nobody
+        a_half_closed_client_gets_its_streams
+        a_fault_is_told_before_the_end
+    }
+    http2_abuse {
+        cve_2016_6581_hpack_bomb
+        cve_2019_9511_data_dribble
+        cve_2019_9512_ping_flood
+        cve_2019_9513_priority_flood
+        cve_2019_9514_reset_flood
+        cve_2019_9515_settings_flood
+        cve_2019_9516_empty_fields
+        cve_2019_9517_buffered_answers
+        cve_2019_9518_empty_frames
+        cve_2023_44487_rapid_reset
+        cve_2024_27316_continuation_flood
+        cve_2025_8671_made_you_reset
+        window_updates_are_bounded
+        floods_without_reading_are_bounded
+        many_cold_files_are_bounded
+        silent_connections_cost_little
+    }
+    tls {
+        every_body_over_both_versions_and_protocols
+        pipelined_over_tls
+        cold_files_over_tls
+        a_truncated_file_over_tls
+        the_end_is_told
+        an_orderly_end_over_tls
+        a_handshake_may_come_in_any_pieces
+        broken_handshakes_leave_nothing
+        a_handshake_has_a_deadline
+        silent_peers_keep_nobody_out
+        more_handshakes_than_at_a_time
+        plain_http_is_told_its_mistake
+        plain_requests_are_sent_on
+        certificates_change_under_open_connections
+        sessions_resume_across_workers
+        who_reads_nothing_over_tls_is_cut
+    }
+    foreign {
+        curl_gets_every_body
+        curl_asks_for_all_sorts
+        curl_in_parallel
+        nghttp_gets_every_body
+        h2load_loses_nothing
+        openssl_shakes_hands
     }
     welcome {
         the_welcome_site_needs_no_directory

@@ -131,6 +131,7 @@ pub(crate) struct Server {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
     /// The copy of the binary that a user without rights runs.
     _public: Option<tempfile::TempDir>,
 }
@@ -182,6 +183,7 @@ impl Server {
             child,
             log,
             addresses: Vec::new(),
+            tls_addresses: Vec::new(),
             _public: None,
         };
         eventually("the start line", || {
@@ -191,9 +193,14 @@ impl Server {
         });
         let log = server.log();
         let line = log.iter().find(|line| line.contains(" listening on "));
-        let urls = line.unwrap().split_whitespace();
-        let urls = urls.filter_map(|word| word.strip_prefix("http://"));
-        server.addresses = urls.map(|url| url.parse().unwrap()).collect();
+        let words = line.unwrap().split_whitespace();
+        let all = |scheme| {
+            let urls = words
+                .clone()
+                .filter_map(move |word| word.strip_prefix(scheme));
+            urls.map(|url| url.parse().unwrap()).collect()
+        };
+        (server.addresses, server.tls_addresses) = (all("http://"), all("https://"));
         server
     }
 
@@ -208,6 +215,11 @@ impl Server {
     /// Its first TCP address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// Its first address for TLS.
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.tls_addresses[0]
     }
 
     pub(crate) fn addresses(&self) -> &[SocketAddr] {

@@ -468,11 +468,11 @@ impl Engine for EpollEngine {
         }
     }
 
-    fn send_ahead(&mut self, id: SocketId, bytes: &[u8]) -> usize {
+    fn send_ahead(&mut self, id: SocketId, bytes: &[u8], more: bool) -> usize {
         let Some(socket) = self.sockets.get_mut(id.0) else {
             return 0;
         };
-        let taken = file_send::send_ahead(socket.fd(), bytes);
+        let taken = file_send::send_ahead(socket.fd(), bytes, more);
         socket.handed += taken as u64;
         taken
     }

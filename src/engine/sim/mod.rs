@@ -129,7 +129,7 @@ impl Engine for SimEngine {
         self.sim.change().send(socket, batch, more);
     }
 
-    fn send_ahead(&mut self, socket: SocketId, bytes: &[u8]) -> usize {
+    fn send_ahead(&mut self, socket: SocketId, bytes: &[u8], _more: bool) -> usize {
         self.sim.change().send_ahead(socket, bytes)
     }
 

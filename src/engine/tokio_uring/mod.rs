@@ -443,11 +443,11 @@ impl Engine for TokioUringEngine {
         self.commands.push(Command::Send(id, stream, batch));
     }
 
-    fn send_ahead(&mut self, id: SocketId, bytes: &[u8]) -> usize {
+    fn send_ahead(&mut self, id: SocketId, bytes: &[u8], more: bool) -> usize {
         let Some(socket) = self.sockets.get_mut(id.0) else {
             return 0;
         };
-        let taken = file_send::send_ahead(&*socket.stream, bytes);
+        let taken = file_send::send_ahead(&*socket.stream, bytes, more);
         socket.stream.add_handed(taken as u64);
         taken
     }

@@ -393,12 +393,12 @@ impl Engine for UringEngine<'_> {
         self.start_send(socket, batch, more);
     }
 
-    fn send_ahead(&mut self, socket: SocketId, bytes: &[u8]) -> usize {
+    fn send_ahead(&mut self, socket: SocketId, bytes: &[u8], more: bool) -> usize {
         let Some(state) = self.sockets.get_mut(socket.0) else {
             return 0;
         };
         assert!(state.sending.is_none(), "one send at a time");
-        let taken = file_send::send_ahead(&state.fd, bytes);
+        let taken = file_send::send_ahead(&state.fd, bytes, more);
         state.handed += taken as u64;
         taken
     }

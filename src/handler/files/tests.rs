@@ -86,7 +86,7 @@ impl Engine for Disk<'_> {
     fn bytes(&mut self, _: &Received) -> &mut [u8] { unreachable!() }
     fn recycle(&mut self, _: Received) { unreachable!() }
     fn send(&mut self, _: SocketId, _: Box<SendBatch>, _: bool) { unreachable!() }
-    fn send_ahead(&mut self, _: SocketId, _: &[u8]) -> usize { unreachable!() }
+    fn send_ahead(&mut self, _: SocketId, _: &[u8], _: bool) -> usize { unreachable!() }
     fn send_file(&mut self, _: SocketId, _: &FileRange) -> FileSent { unreachable!() }
     fn note_read(&mut self, _: &FileRange) { unreachable!() }
 

@@ -142,6 +142,8 @@ pub struct H2Connection<B> {
     pub(super) abuse: Abuse,
     pub(super) leaving: Leaving,
     pub(super) is_peer_leaving: bool,
+    /// The peer has acknowledged our SETTINGS: it knows how many streams it may open.
+    pub(super) knows_limits: bool,
     /// The peer has lowered its dynamic table; our next block says that it is empty (§4.3.1).
     pub(super) owes_table_update: bool,
     failure: Option<Failure>,
@@ -165,6 +167,7 @@ impl<B> H2Connection<B> {
             abuse: Abuse::new(now),
             leaving: Leaving::No,
             is_peer_leaving: false,
+            knows_limits: false,
             owes_table_update: false,
             failure: None,
         }

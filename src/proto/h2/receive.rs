@@ -189,7 +189,7 @@ impl<B> H2Connection<B> {
         let early = self.early.take(id);
         // §5.1.2
         if self.streams.len() >= self.local.max_concurrent_streams as usize {
-            return self.stream_error(id, ErrorCode::REFUSED_STREAM, now, out);
+            return self.refuse(id, now, out);
         }
         let stream = StreamId(id);
         match outline(list, !ends) {
@@ -213,6 +213,25 @@ impl<B> H2Connection<B> {
                 }))
             }
         }
+    }
+
+    /// §5.1.2, §8.7: nothing was done for the request. It is no fault of a peer that has not heard
+    /// of our limit yet, but work like a frame of control.
+    #[cold]
+    fn refuse<'a>(
+        &mut self,
+        id: u32,
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress<'a>, Failure> {
+        if self.knows_limits {
+            self.abuse.on_fault(now)?;
+        } else {
+            self.abuse.on_control(1, now)?;
+        }
+        write_rst_stream(out, id, ErrorCode::REFUSED_STREAM);
+        self.streams.note_reset(id);
+        Ok(Progress::Continue)
     }
 
     #[inline]
@@ -364,7 +383,7 @@ impl<B> H2Connection<B> {
         let cost = 1 + settings / SETTINGS_PER_TOKEN;
         self.abuse.on_control(cost as u32, now)?;
         match header.kind {
-            Kind::Settings if header.has(flags::ACK) => {}
+            Kind::Settings if header.has(flags::ACK) => self.knows_limits = true,
             Kind::Settings => self.on_settings(payload, out)?,
             // §6.7
             Kind::Ping if header.has(flags::ACK) => {

@@ -5,7 +5,7 @@ use super::flow::{DEFAULT_WINDOW, WINDOW_MAX};
 use super::frame::{SETTING_BYTES, write_settings, write_window_update};
 use crate::base::limits::{
     H2_CONNECTION_WINDOW_BYTES, H2_FRAME_BYTES_MAX, H2_HEADER_TABLE_BYTES, H2_STREAM_WINDOW_BYTES,
-    H2_STREAMS_DEFAULT, HEAD_BYTES_DEFAULT,
+    H2_STREAMS_DEFAULT, H2_TURN_BYTES_MAX, HEAD_BYTES_DEFAULT,
 };
 
 const HEADER_TABLE_SIZE: u16 = 0x1;
@@ -75,7 +75,7 @@ impl H2Settings {
 pub(super) struct PeerSettings {
     /// Where the send window of a new stream begins.
     pub(super) initial_window: i32,
-    /// Payload of the largest frame that it takes.
+    /// Payload of the largest frame that it gets: as it takes, up to the length of a turn.
     pub(super) frame_bytes_max: usize,
     header_table_bytes: u32,
     /// `None` until its first SETTINGS.
@@ -134,7 +134,7 @@ impl PeerSettings {
                     if !(16_384..=(1 << 24) - 1).contains(&value) {
                         return Err(Failure::protocol("SETTINGS_MAX_FRAME_SIZE out of bounds"));
                     }
-                    self.frame_bytes_max = value as usize;
+                    self.frame_bytes_max = H2_TURN_BYTES_MAX.min(value as usize);
                 }
                 NO_RFC7540_PRIORITIES => {
                     if value > 1 {

@@ -89,6 +89,13 @@ fn floods_of_refusals() {
     rig.open(&[1]);
     let taken = rounds(&mut rig, |_, round| get(odd(round + 1)));
     assert_eq!(taken, H2_FAULTS_BURST);
+    // Before it knows of the limit a client may mean it well, for a while.
+    let mut rig = Rig::silent(&limits);
+    rig.feed(PREFACE);
+    rig.feed(&settings(&[]));
+    rig.open(&[1]);
+    let taken = rounds(&mut rig, |_, round| get(odd(round + 1)));
+    assert_eq!(taken, H2_CONTROL_BURST);
     let mut rig = Rig::new();
     for round in 0..1000 {
         rig.open(&[odd(round)]);

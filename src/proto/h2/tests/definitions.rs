@@ -208,6 +208,12 @@ fn frames_are_as_large_as_the_peer_takes() {
     assert_eq!(rig.core.room_now(StreamId(1)), 20_000);
     rig.queue(3, 50_000);
     assert_eq!(rig.turn(usize::MAX), Some((3, 20_000)));
+    // A turn is not as long as a peer likes.
+    rig.feed(&settings(&[(0x5, (1 << 24) - 1)]));
+    rig.feed(&window_update(0, 1 << 30));
+    assert_eq!(rig.core.room_now(StreamId(1)), 0, "another one waits");
+    rig.pump();
+    assert_eq!(rig.core.room_now(StreamId(1)), 65_536);
 }
 
 /// §4.3.1: a peer that makes its dynamic table smaller hears that we follow, once. Clients such as

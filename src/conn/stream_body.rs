@@ -1,0 +1,126 @@
+//! What is left of an answer on a stream, and the parts of files that were read for it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::base::Millis;
+use crate::base::limits::{FILES_AHEAD_BYTES_MAX, H2_FRAME_BYTES_MAX};
+use crate::engine::{Engine, FileRange};
+use crate::proto::h2::StreamId;
+
+use super::blocks::{BlockRead, Blocks};
+
+/// What is left of an answer's body.
+pub(super) enum StreamBody {
+    Bytes(Bytes),
+    File(FileRange),
+}
+
+/// Parts of files that were read and not sent yet, the latest last. Bounded over all streams, since
+/// a client can stop each of them after one byte; what had to go is read again.
+#[derive(Default)]
+pub(super) struct ReadAhead(VecDeque<(StreamId, Bytes)>);
+
+impl ReadAhead {
+    pub(super) fn take(&mut self, stream: StreamId) -> Option<Bytes> {
+        let position = self.0.iter().position(|(known, _)| *known == stream)?;
+        self.0.remove(position).map(|(_, bytes)| bytes)
+    }
+
+    pub(super) fn keep(&mut self, stream: StreamId, bytes: Bytes) {
+        self.0.push_back((stream, bytes));
+        let mut held: usize = self.0.iter().map(|(_, bytes)| bytes.len()).sum();
+        while held > FILES_AHEAD_BYTES_MAX && self.0.len() > 1 {
+            held -= self.0.pop_front().map_or(0, |(_, bytes)| bytes.len());
+        }
+    }
+}
+
+/// One frame's worth of a body.
+pub(super) enum Pulled {
+    Piece {
+        bytes: Bytes,
+        end: bool,
+    },
+    /// The next slice is not in memory.
+    Cold(FileRange),
+    Broken,
+}
+
+/// Where files are read from.
+pub(super) struct Reader<'a, E: Engine> {
+    pub(super) engine: &'a mut E,
+    pub(super) blocks: &'a mut Blocks,
+    pub(super) ahead: &'a mut ReadAhead,
+    pub(super) now: Millis,
+}
+
+impl StreamBody {
+    /// The next piece, of `max` bytes at most.
+    pub(super) fn pull<E: Engine>(
+        &mut self,
+        stream: StreamId,
+        max: usize,
+        from: Reader<'_, E>,
+    ) -> Pulled {
+        let rest = match self {
+            StreamBody::Bytes(bytes) => {
+                let piece = bytes.split_to(max.min(bytes.len()));
+                let end = bytes.is_empty();
+                return Pulled::Piece { bytes: piece, end };
+            }
+            StreamBody::File(rest) => rest,
+        };
+        let mut bytes = match from.ahead.take(stream) {
+            Some(bytes) => bytes,
+            None => {
+                let mut next = rest.clone();
+                if max < H2_FRAME_BYTES_MAX {
+                    // Behind so small a window nothing can follow soon.
+                    next.len = next.len.min(max as u64);
+                }
+                match from.blocks.read(from.engine, &next, from.now) {
+                    BlockRead::Piece(bytes) => bytes,
+                    BlockRead::Cold => {
+                        let len = rest.slice_len();
+                        return Pulled::Cold(FileRange { len, ..next });
+                    }
+                    BlockRead::Truncated | BlockRead::Failed(_) => return Pulled::Broken,
+                }
+            }
+        };
+        let piece = bytes.split_to(max.min(bytes.len()));
+        rest.offset += piece.len() as u64;
+        rest.len -= piece.len() as u64;
+        if !bytes.is_empty() {
+            from.ahead.keep(stream, bytes);
+        }
+        let end = rest.len == 0;
+        Pulled::Piece { bytes: piece, end }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many streams stop after a byte, what is held for them has a bound; the latest stays.
+    #[test]
+    fn what_was_read_ahead_is_bounded() {
+        let mut ahead = ReadAhead::default();
+        let piece = Bytes::from(vec![0; FILES_AHEAD_BYTES_MAX / 3]);
+        for stream in 0..100 {
+            ahead.keep(StreamId(2 * stream + 1), piece.clone());
+            let held: usize = ahead.0.iter().map(|(_, bytes)| bytes.len()).sum();
+            assert!(held <= FILES_AHEAD_BYTES_MAX);
+        }
+        assert!(ahead.take(StreamId(1)).is_none(), "it had to go");
+        assert_eq!(ahead.take(StreamId(199)), Some(piece));
+        assert!(ahead.take(StreamId(199)).is_none());
+        // More than the bound at once is still of use to its own stream.
+        ahead.keep(StreamId(201), vec![0; FILES_AHEAD_BYTES_MAX + 1].into());
+        assert_eq!(ahead.0.len(), 1);
+        assert!(ahead.take(StreamId(201)).is_some());
+    }
+}
