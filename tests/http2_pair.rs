@@ -673,10 +673,9 @@ fn run(seed: u64) -> Rc<Seen> {
                 .map(|(id, taken)| (id, taken.order, taken.is_whole, taken.held))
                 .collect();
             panic!(
-                "the pair hangs: {seen:?} of {count}, {} streams, {left:?}, waiting: {}, can send: {}",
+                "the pair hangs: {seen:?} of {count}, {} streams, {left:?}, waiting: {}",
                 owner.core.open_streams(),
                 owner.core.has_waiting_bodies(),
-                owner.core.wants_to_send()
             );
         }
         pipe.borrow_mut().steps += 1;

@@ -1,6 +1,6 @@
 //! Bytes from a peer: parsed where they lie; only what cannot be parsed yet is kept.
 
-use crate::base::limits::DRAIN_BYTES_MAX;
+use crate::base::limits::{DRAIN_BYTES_MAX, H2_FRAME_BYTES_MAX};
 use crate::engine::{Engine, ReceiveEnd, Received, SocketId};
 use crate::proto::h1::may_be_complete;
 
@@ -11,6 +11,8 @@ use super::services::Services;
 
 /// Bytes that a peer may send after our last answer before we stop listening to it.
 const LINGER_BYTES_MAX: u64 = 16 * DRAIN_BYTES_MAX;
+/// The largest frame of HTTP/2, with its header.
+const UNREAD_FRAME_BYTES_MAX: usize = 9 + H2_FRAME_BYTES_MAX;
 
 impl<E: Engine> Connections<E> {
     pub(super) fn on_received(&mut self, socket: SocketId, received: Received) {
@@ -129,7 +131,13 @@ impl<E: Engine> Connections<E> {
 impl Connection {
     /// True while further bytes would only pile up behind an answer that is being made or sent.
     fn is_glutted(&self, services: &Services) -> bool {
-        self.life == Life::Open && self.input.len() >= services.limits.head_bytes_max
+        let head_bytes_max = services.limits.head_bytes_max;
+        let bytes_max = match self.reading {
+            // A frame that is not whole yet must not keep its own rest out.
+            Reading::Streams(_) => head_bytes_max.max(UNREAD_FRAME_BYTES_MAX),
+            _ => head_bytes_max,
+        };
+        self.life == Life::Open && self.input.len() >= bytes_max
     }
 
     fn wants_input(&self, services: &Services) -> bool {

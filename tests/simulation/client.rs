@@ -301,11 +301,9 @@ impl Plan {
             match parse(bytes, offset, exchange.head_only) {
                 Parsed::NoHead => cut_off = true,
                 Parsed::CutOff(response) => {
-                    exchange.expected.check_cut_off(
-                        &response,
-                        &bytes[response.content.clone()],
-                        &truth,
-                    );
+                    let content = &bytes[response.content.clone()];
+                    let expected = &exchange.expected;
+                    expected.check_cut_off(&response, content, &truth);
                     cut_off = true;
                 }
                 Parsed::Whole(response) => {
@@ -336,16 +334,8 @@ impl Plan {
         }
         assert_eq!(offset, bytes.len(), "bytes after the last answer");
         let all = answered == self.exchanges.len() && !cut_off;
-        let excused = !self.is_patient()
-            || heard.is_disturbed
-            || excuses.drained
-            || (truth.may_fail && (cut_off || heard.end == Some(ClientEnd::Reset)))
-            || (excuses.may_wait_for_tls && self.is_secure && bytes.is_empty())
-            || (excuses.shed && bytes.is_empty())
-            || self
-                .exchanges
-                .get(answered)
-                .is_some_and(|next| next.expected.may_be_cut_off());
+        let excused = self.is_excused(heard, answered, excuses)
+            || (truth.may_fail && (cut_off || heard.end == Some(ClientEnd::Reset)));
         assert!(
             all || excused,
             "{answered} of {} answers, end {:?}",
@@ -359,6 +349,18 @@ impl Plan {
             secure: if self.is_secure { answered } else { 0 },
             without_excuse: usize::from(!excused && answered > 0),
         }
+    }
+
+    /// True when a client may rightly have no more answers than so many.
+    fn is_excused(&self, heard: &Heard, answered: usize, excuses: Excuses) -> bool {
+        let nothing = heard.bytes.is_empty();
+        let next = self.exchanges.get(answered);
+        !self.is_patient()
+            || heard.is_disturbed
+            || excuses.drained
+            || (excuses.may_wait_for_tls && self.is_secure && nothing)
+            || (excuses.shed && nothing)
+            || next.is_some_and(|next| next.expected.may_be_cut_off())
     }
 
     /// A client that was left alone and got all that it asked for sees an orderly end.

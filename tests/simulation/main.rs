@@ -17,8 +17,9 @@
     reason = "what a test prints is shown when it fails"
 )]
 
+mod calm;
 mod client;
-mod drain;
+
 mod driver;
 mod exchange;
 mod lane;
@@ -236,7 +237,7 @@ enum Actor {
     /// The same over TLS.
     Secure(Plan, Wire, Driver),
     /// HTTP/2, with or without TLS.
-    Streams(StreamsPlan, StreamsClient),
+    Streams(Box<StreamsPlan>, StreamsClient),
 }
 
 impl Actor {
@@ -428,7 +429,7 @@ fn plan_streams(
         let client = sim.connect(listener);
         let begun = plan.begin(sim, &client);
         begun.driver.go_on();
-        Actor::Streams(plan, begun)
+        Actor::Streams(Box::new(plan), begun)
     };
     (starts_at, Box::new(begin))
 }

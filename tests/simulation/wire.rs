@@ -123,15 +123,16 @@ impl Wire {
     /// True while nothing can be said yet.
     pub(crate) fn is_handshaking(&self) -> bool {
         let state = self.state.borrow();
-        let is_handshaking = |tls: &Box<Tls>| tls.connection.is_handshaking();
-        state.tls.as_ref().is_some_and(is_handshaking)
+        let tls = state.tls.as_ref();
+        tls.is_some_and(|tls| tls.connection.is_handshaking())
     }
 
     /// True when nothing more will be heard.
     pub(crate) fn is_over(&self) -> bool {
         let state = self.state.borrow();
-        let tls_is_over = |tls: &Box<Tls>| tls.is_closed || tls.fault.is_some();
-        self.client.is_closed() || state.tls.as_ref().is_some_and(tls_is_over)
+        let tls = state.tls.as_ref();
+        let tls_is_over = tls.is_some_and(|tls| tls.is_closed || tls.fault.is_some());
+        self.client.is_closed() || tls_is_over
     }
 
     /// All that was heard, as far as it is understood, and how it ended.

@@ -31,8 +31,9 @@ impl<B> H2Connection<B> {
         }
     }
 
-    /// The answer is complete, the request is not. A peer that has used up its window would wait for
-    /// ever, and its stream with it: it may go on to the end of the request, or to where it is reset.
+    /// The answer is complete, the request is not. A peer that has used up its window would wait
+    /// for ever, and its stream with it: it may go on to the end of the request, or to where it is
+    /// reset.
     pub(super) fn let_request_end(&mut self, id: u32, out: &mut Vec<u8>) {
         let Some(stream) = self.streams.get_mut(id) else {
             return;

@@ -1,4 +1,5 @@
-//! The end of a worker that has time for it: whatever was begun on a stream is brought to its end.
+//! Calm worlds, in which one thing is looked at: the end of a worker that has time for it, and
+//! frames at odd moments.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -7,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use downpour::cache::Store;
-use downpour::conn::{ConnectionCount, ListenerKind};
-use downpour::engine::sim::{ClientEnd, Random, SimEngine, SimSettings};
+use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind};
+use downpour::engine::sim::{ClientEnd, Random, Sim, SimEngine, SimSettings};
 use downpour::proto::h2::PREFACE;
-use downpour::worker::{Message, Turn};
+use downpour::worker::{Message, Turn, Worker};
 
 use crate::client::Checked;
 use crate::exchange::Truth;
@@ -40,17 +41,7 @@ fn a_worker_that_ends_in_peace_ends_no_stream_in_the_middle() {
 #[test]
 fn a_connection_that_becomes_http2_during_the_end_does_not_hold_it_up() {
     let _alone = alone();
-    let mut random = Random::new(1);
-    let site = Site::new(&mut random);
-    let engine = SimEngine::new(1, SimSettings::calm()).expect("an eventfd");
-    let sim = engine.sim();
-    let store = Arc::new(Store::new(store_settings(&mut random)));
-    let settings = connection_settings(&mut random);
-    let mut worker = make_worker(engine, settings, &site, &store);
-    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
-    let count = ConnectionCount::new(1000);
-    let connections = worker.connections_mut();
-    connections.listen(listener.into(), ListenerKind::Plain, count);
+    let (mut worker, sim, _site) = calm_worker(|_| {});
     let client = sim.connect(PLAIN);
     let (first, second) = PREFACE.split_at(10);
     client.write(first);
@@ -69,6 +60,65 @@ fn a_connection_that_becomes_http2_during_the_end_does_not_hold_it_up() {
     while worker.turn().expect("it has something to wait for") == Turn::Goes {}
     assert!(sim.elapsed() < ENDS_WITHIN, "{:?}", sim.elapsed());
     assert_eq!(client.end(), Some(ClientEnd::Eof));
+}
+
+/// A frame may be larger than a head: its end must be heard before it can be refused.
+#[test]
+fn a_large_frame_is_heard_to_its_end_where_heads_must_be_small() {
+    let _alone = alone();
+    let (mut worker, sim, _site) = calm_worker(|settings| settings.head_bytes_max = 1024);
+    let client = sim.connect(PLAIN);
+    client.write(PREFACE);
+    client.write(b"\0\0\0\x04\0\0\0\0\0"); // SETTINGS
+    let mut block = b"\x82\x84\x86\x41\x01a".to_vec(); // GET http://a/
+    // A field `x`; the length of its value is 127 + 1 + 0x2d * 128 (RFC 7541 §5.1).
+    block.extend(b"\0\x01x\x7f\x81\x2d");
+    block.extend([b'y'; 127 + 1 + 0x2d * 128]);
+    client.write(&(block.len() as u32).to_be_bytes()[1..]);
+    client.write(b"\x01\x05\0\0\0\x01");
+    let rest = block.split_off(3000);
+    client.write(&block);
+    let writer = client.clone();
+    sim.after(Duration::from_millis(50), move |_| writer.write(&rest));
+    let mailbox = worker.mailbox();
+    sim.after(Duration::from_secs(1), move |_| {
+        let grace = Duration::from_secs(1);
+        mailbox.send(Message::Shutdown { grace });
+    });
+    while worker.turn().expect("it has something to wait for") == Turn::Goes {}
+    let received = client.received();
+    let mut rest = &received[..];
+    let mut heads = Vec::new();
+    while let [a, b, c, kind, _, id @ ..] = rest {
+        let len = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        if *kind == 1 {
+            assert_eq!(id[..4], [0, 0, 0, 1]);
+            heads.push(&id[4..4 + len]);
+        }
+        rest = &id[4 + len..];
+    }
+    // `:status: 431` is a literal behind the name of index 8.
+    let [head] = heads[..] else {
+        panic!("not one answer: {heads:?}");
+    };
+    assert_eq!(head[0] & 0x0f, 8, "{head:?}");
+}
+
+/// A worker with a plain listener in a world without faults.
+fn calm_worker(change: impl FnOnce(&mut ConnectionSettings)) -> (Worker<SimEngine>, Sim, Site) {
+    let mut random = Random::new(1);
+    let site = Site::new(&mut random);
+    let engine = SimEngine::new(1, SimSettings::calm()).expect("an eventfd");
+    let sim = engine.sim();
+    let store = Arc::new(Store::new(store_settings(&mut random)));
+    let mut settings = connection_settings(&mut random);
+    change(&mut settings);
+    let mut worker = make_worker(engine, settings, &site, &store);
+    let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
+    let count = ConnectionCount::new(1000);
+    let connections = worker.connections_mut();
+    connections.listen(listener.into(), ListenerKind::Plain, count);
+    (worker, sim, site)
 }
 
 fn run(seed: u64) -> Checked {
@@ -98,7 +148,7 @@ fn run(seed: u64) -> Checked {
         sim.after(starts_at, move |sim| {
             let begun = plan.begin(sim, &sim.connect(listener));
             begun.driver.go_on();
-            clients.borrow_mut().push(Actor::Streams(plan, begun));
+            clients.borrow_mut().push(Actor::Streams(Box::new(plan), begun));
         });
     }
     let drains_at = Duration::from_micros(random.below(500_000));
