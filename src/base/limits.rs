@@ -66,8 +66,8 @@ pub const FILE_BURST_BYTES: usize = 1024 * 1024;
 /// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half
 /// a millisecond), so that short answers are not held up by long ones.
 pub const FILE_TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Files are read in blocks of this size for answers that are encrypted or cut into frames: it stays
-/// in the second-level cache until it is sent. No flag.
+/// Files are read in blocks of this size for answers that are encrypted or cut into frames: it
+/// stays in the second-level cache until it is sent. No flag.
 pub const FILE_BLOCK_BYTES: usize = 64 * 1024;
 /// Blocks that one worker keeps while they are in use: 32 MiB. No flag: what lies in them is asked
 /// for now.
@@ -85,18 +85,18 @@ pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of TLS records that are made for one send. No flag: the memory that they are made in stays
 /// in the second-level cache.
 pub const SEALED_SEND_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
-/// So many bytes of TLS records and more are handed to the socket at once instead of with the turn's
-/// other sends: their memory is then used for the next ones. No flag: a system call is cheaper than
-/// missing the cache.
+/// So many bytes of TLS records and more are handed to the socket at once instead of with the
+/// turn's other sends: their memory is then used for the next ones. No flag: a system call is
+/// cheaper than missing the cache.
 pub const SEALED_AT_ONCE_MIN: usize = 16 * 1024;
 /// What one connection may encrypt in one turn, so that short answers are not held up by long ones.
 pub const SEALED_TURN_BYTES_MAX: usize = 256 * 1024;
 
 // TLS.
 
-/// Plaintext of one record that we make. No flag: nearly the largest there is (RFC 8446 §5.1), since
-/// a record costs the same whatever it holds; a little less, so that records that stand one behind
-/// the other do not lie where copying is slow (see `tls/session.rs`).
+/// Plaintext of one record that we make. No flag: nearly the largest there is (RFC 8446 §5.1),
+/// since a record costs the same whatever it holds; a little less, so that records that stand one
+/// behind the other do not lie where copying is slow (see `tls/session.rs`).
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 - 128;
 /// Records of one handshake message that are held until its end has come. No flag: messages have at
 /// most 64 KiB (a chain of client certificates), and no client makes many small records of them.

@@ -110,7 +110,8 @@ impl Blocks {
         if self.slots.is_empty() {
             self.slots = vec![None; FILE_BLOCKS_MAX].into();
         }
-        // The low bits of an address are its alignment; neighbours in a file get neighbouring slots.
+        // The low bits of an address are its alignment; neighbours in a file get neighbouring
+        // slots.
         let address = Arc::as_ptr(file) as usize >> 5;
         let index = address.wrapping_mul(31).wrapping_add(block as usize) % FILE_BLOCKS_MAX;
         &mut self.slots[index]
