@@ -13,21 +13,24 @@ use bytes::Bytes;
 
 use crate::base::Millis;
 use crate::base::limits::{FILE_BLOCK_BYTES, FILE_BLOCKS_MAX, FRESH_FOR};
-use crate::engine::operation::SharedFile;
 use crate::engine::{Engine, Errno, FileRange, FileRead};
 
-/// The blocks that one worker keeps: a table without chains, a newer block pushes an older one out.
+/// The blocks that one worker keeps, and those that were asked for once. Few enough to look through
+/// all their keys, which costs nothing beside the bytes; and no address decides what is kept, so
+/// that a simulated run can be run again.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
-    /// Empty until the first file is read.
-    slots: Box<[Option<Slot>]>,
+    /// File and block of each slot: what is looked through.
+    keys: Vec<(usize, u64)>,
+    slots: Vec<Slot>,
+    /// Where the next block goes once all slots are taken.
+    next: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Slot {
     /// Keeps the address from being used again, but not the file open.
     file: Weak<OwnedFd>,
-    block: u64,
     until: Millis,
     /// Empty while it was asked for once only.
     bytes: Bytes,
@@ -55,78 +58,90 @@ impl Blocks {
         range: &FileRange,
         now: Millis,
     ) -> BlockRead {
-        let block = range.offset / BLOCK;
-        let slot = self.slot_mut(&range.file, block);
-        let is_same = slot.as_ref().is_some_and(|slot| {
-            slot.file.as_ptr() == Arc::as_ptr(&range.file)
-                && slot.block == block
-                && now < slot.until
-        });
-        if let Some(kept) = slot.as_ref().filter(|_| is_same)
-            && let Some(piece) = piece_of(&kept.bytes, range)
-        {
+        let key = (Arc::as_ptr(&range.file).addr(), range.offset / BLOCK);
+        let found = self.keys.iter().position(|known| *known == key);
+        let known = found.filter(|index| now < self.slots[*index].until);
+        let Some(index) = known else {
+            return match read_piece(engine, range) {
+                Ok(bytes) => {
+                    self.note(found, key, range, now);
+                    BlockRead::Piece(bytes)
+                }
+                Err(failed) => failed,
+            };
+        };
+        if let Some(piece) = piece_of(&self.slots[index].bytes, range) {
             return BlockRead::Piece(piece);
         }
-        let read = if is_same {
-            read_block(engine, range)
-        } else {
-            read_piece(engine, range)
-        };
-        let slot = self.slot_mut(&range.file, block);
-        let bytes = match read {
-            Ok((bytes, true)) if is_same => bytes,
-            Ok((bytes, _)) if is_same => return found(&bytes, range),
-            Ok((bytes, _)) => {
-                *slot = Some(Slot {
-                    file: Arc::downgrade(&range.file),
-                    block,
-                    until: now + FRESH_FOR,
-                    bytes: Bytes::new(),
-                });
-                return BlockRead::Piece(bytes);
+        match read_block(engine, range) {
+            Ok((bytes, is_complete)) => {
+                if is_complete {
+                    self.slots[index].bytes = bytes.clone();
+                    self.slots[index].until = now + FRESH_FOR;
+                }
+                // One that ends before the range begins was cut short: by the page cache or by the
+                // file's end.
+                piece_of(&bytes, range).map_or(BlockRead::Cold, BlockRead::Piece)
             }
-            Err(failed) => return failed,
-        };
-        if let Some(slot) = slot {
-            slot.bytes = bytes.clone();
-            slot.until = now + FRESH_FOR;
+            Err(failed) => failed,
         }
-        found(&bytes, range)
+    }
+
+    /// The block was asked for once.
+    fn note(&mut self, found: Option<usize>, key: (usize, u64), range: &FileRange, now: Millis) {
+        let slot = Slot {
+            file: Arc::downgrade(&range.file),
+            until: now + FRESH_FOR,
+            bytes: Bytes::new(),
+        };
+        if found.is_none() && self.slots.len() < FILE_BLOCKS_MAX {
+            self.keys.push(key);
+            self.slots.push(slot);
+            return;
+        }
+        let index = found.unwrap_or_else(|| self.give_way(now));
+        self.keys[index] = key;
+        self.slots[index] = slot;
+    }
+
+    /// A slot that another block may have: within a few steps one that is of little use, else the
+    /// one whose turn it is. So a long download, whose blocks are asked for once, pushes out few
+    /// that are kept.
+    fn give_way(&mut self, now: Millis) -> usize {
+        const STEPS: usize = 16;
+        for _ in 0..STEPS {
+            let index = self.next;
+            self.next = (index + 1) % FILE_BLOCKS_MAX;
+            let slot = &self.slots[index];
+            if slot.bytes.is_empty() || now >= slot.until {
+                return index;
+            }
+        }
+        self.next
     }
 
     /// Lets go of what is too old, and of closed files.
     pub(super) fn sweep(&mut self, now: Millis) {
-        for slot in &mut self.slots {
-            if slot
-                .as_ref()
-                .is_some_and(|kept| now >= kept.until || kept.file.strong_count() == 0)
-            {
-                *slot = None;
+        for index in (0..self.slots.len()).rev() {
+            let slot = &self.slots[index];
+            if now >= slot.until || slot.file.strong_count() == 0 {
+                self.keys.swap_remove(index);
+                self.slots.swap_remove(index);
             }
         }
-    }
-
-    fn slot_mut(&mut self, file: &SharedFile, block: u64) -> &mut Option<Slot> {
-        if self.slots.is_empty() {
-            self.slots = vec![None; FILE_BLOCKS_MAX].into();
-        }
-        // The low bits of an address are its alignment; neighbours in a file get neighbouring
-        // slots.
-        let address = Arc::as_ptr(file) as usize >> 5;
-        let index = address.wrapping_mul(31).wrapping_add(block as usize) % FILE_BLOCKS_MAX;
-        &mut self.slots[index]
+        self.next = 0;
     }
 }
 
 /// Reads no more than the range asks for.
-fn read_piece<E: Engine>(engine: &mut E, range: &FileRange) -> Result<(Bytes, bool), BlockRead> {
+fn read_piece<E: Engine>(engine: &mut E, range: &FileRange) -> Result<Bytes, BlockRead> {
     let len = range.len.min(BLOCK - range.offset % BLOCK);
     let mut buf = Vec::with_capacity(len as usize);
     let range = FileRange {
         len,
         ..range.clone()
     };
-    read_into(engine, &range, &mut buf).map(|()| (buf.into(), false))
+    read_into(engine, &range, &mut buf).map(|()| buf.into())
 }
 
 /// Reads the whole block that the range begins in; true when it is complete, as far as the range
@@ -166,11 +181,6 @@ fn piece_of(block: &Bytes, range: &FileRange) -> Option<Bytes> {
     }
     let len = range.len.min((block.len() - from) as u64) as usize;
     Some(block.slice(from..from + len))
-}
-
-/// A block that ends before the range begins was cut short: by the page cache or by the file's end.
-fn found(block: &Bytes, range: &FileRange) -> BlockRead {
-    piece_of(block, range).map_or(BlockRead::Cold, BlockRead::Piece)
 }
 
 #[cfg(test)]
@@ -260,10 +270,7 @@ mod tests {
         assert_eq!(blocks.slots.len(), FILE_BLOCKS_MAX);
         drop(files);
         blocks.sweep(Millis(1));
-        assert!(
-            blocks.slots.iter().all(Option::is_none),
-            "closed files are let go"
-        );
+        assert!(blocks.slots.is_empty(), "closed files are let go");
     }
 
     #[test]
