@@ -148,7 +148,9 @@ fn run(seed: u64) -> Checked {
         sim.after(starts_at, move |sim| {
             let begun = plan.begin(sim, &sim.connect(listener));
             begun.driver.go_on();
-            clients.borrow_mut().push(Actor::Streams(Box::new(plan), begun));
+            clients
+                .borrow_mut()
+                .push(Actor::Streams(Box::new(plan), begun));
         });
     }
     let drains_at = Duration::from_micros(random.below(500_000));
