@@ -23,7 +23,7 @@ use crate::{
     make_worker, store_settings,
 };
 
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 12;
 /// Ample for a calm world: the last word, and a peer's time to hear it.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
