@@ -31,6 +31,16 @@ pub(super) fn prefers_chacha(input: &[u8]) -> Option<bool> {
     Some(known.unwrap_or(false))
 }
 
+/// Whether a hello is of a client that knows nothing newer than TLS 1.1: later ones say 3.3 there
+/// (RFC 8446 §4.1.2). rustls refuses it too, but says `handshake_failure`, since it looks for
+/// extensions of TLS 1.2 first; the person at the other end should learn the reason.
+pub(super) fn is_outdated(input: &[u8]) -> bool {
+    matches!(input, [22, _, _, _, _, 1, _, _, _, major, minor, ..] if (*major, *minor) < (3, 3))
+}
+
+/// The alert `protocol_version`, fatal (RFC 8446 §6.2), in a record of TLS 1.0.
+pub(super) const PROTOCOL_VERSION_ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +53,19 @@ mod tests {
         bytes.extend_from_slice(&((suites.len() * 2) as u16).to_be_bytes());
         bytes.extend(suites.iter().flatten());
         bytes
+    }
+
+    #[test]
+    fn clients_of_old_versions_are_known_by_their_hello() {
+        let mut bytes = hello(0, &[[0xc0, 0x30]]);
+        assert!(!is_outdated(&bytes));
+        for (minor, outdated) in [(0, true), (1, true), (2, true), (3, false), (4, false)] {
+            bytes[10] = minor;
+            assert_eq!(is_outdated(&bytes), outdated, "3.{minor}");
+            assert!(!is_outdated(&bytes[..10]), "too little is here");
+        }
+        bytes[0] = 23;
+        assert!(!is_outdated(&bytes), "no hello");
     }
 
     #[test]

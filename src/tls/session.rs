@@ -11,7 +11,7 @@ use rustls::unbuffered::{
 };
 
 use super::client_auth;
-use super::preference::prefers_chacha;
+use super::preference::{PROTOCOL_VERSION_ALERT, is_outdated, prefers_chacha};
 use super::{TlsFault, TlsServer};
 use crate::base::limits::{HANDSHAKE_FRAGMENT_BYTES_MAX, RECORD_BYTES_MAX};
 
@@ -27,6 +27,7 @@ const CLOSE_NOTIFY_BYTES: usize = 64;
 
 const ENDED: TlsFault = TlsFault::stated("the TLS connection has ended");
 const HANDSHAKING: TlsFault = TlsFault::stated("the TLS handshake is not complete");
+const OUTDATED: TlsFault = TlsFault::stated("the client speaks no TLS 1.2");
 const FRAGMENTS: TlsFault = TlsFault::stated("a handshake message in too many pieces");
 const EXHAUSTED: TlsFault = TlsFault::stated("the keys of the connection are used up");
 const UNEXPECTED: TlsFault = TlsFault::stated("TLS in a state that there is no use for");
@@ -102,6 +103,11 @@ impl Session {
     ) -> Result<Read, TlsFault> {
         if self.phase == Phase::Ended {
             return Err(ENDED);
+        }
+        if self.phase == Phase::Handshaking && self.chacha_first.is_some() && is_outdated(input) {
+            self.phase = Phase::Ended;
+            out.extend_from_slice(PROTOCOL_VERSION_ALERT);
+            return Err(OUTDATED);
         }
         self.choose_cipher(input);
         let whole = whole_records(input);
