@@ -66,18 +66,18 @@ pub const FILE_BURST_BYTES: usize = 1024 * 1024;
 /// What all connections of a worker hand over by `sendfile(2)` in one turn of the loop (about half
 /// a millisecond), so that short answers are not held up by long ones.
 pub const FILE_TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Files are read in blocks of this size for answers that are encrypted or cut into frames: it stays
-/// in the second-level cache until it is sent. No flag.
+/// Files are read in blocks of this size for answers that are encrypted or cut into frames: it
+/// stays in the second-level cache until it is sent. No flag.
 pub const FILE_BLOCK_BYTES: usize = 64 * 1024;
 /// Blocks that one worker keeps while they are in use: 32 MiB. No flag: what lies in them is asked
 /// for now.
 pub const FILE_BLOCKS_MAX: usize = 512;
-/// What one connection of HTTP/2 holds of files that were read ahead for its streams: a client that
-/// opens each window by a byte would make us hold a part of each. No flag: beyond it, parts are read
-/// again. Two slices that came from the disk.
+/// What one connection of HTTP/2 holds of files that were read ahead for its streams: a client
+/// that opens each window by a byte would make us hold a part of each. Two slices that came from
+/// the disk. No flag: beyond it, parts are read again.
 pub const FILES_AHEAD_BYTES_MAX: usize = 512 * 1024;
-/// Slices that are read from the disk at a time for one connection of HTTP/2; its other streams wait.
-/// No flag: enough for a disk to be busy, while 128 slices would be 32 MiB.
+/// Slices that are read from the disk at a time for one connection of HTTP/2; its other streams
+/// wait. No flag: enough for a disk to be busy, while 128 slices would be 32 MiB.
 pub const H2_COLD_READS_MAX: usize = 4;
 /// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
 /// busy, little enough for a more urgent stream not to wait long.
@@ -85,25 +85,26 @@ pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of TLS records that are made for one send. No flag: the memory that they are made in stays
 /// in the second-level cache.
 pub const SEALED_SEND_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
-/// So many bytes of TLS records and more are handed to the socket at once instead of with the turn's
-/// other sends: their memory is then used for the next ones. No flag: a system call is cheaper than
-/// missing the cache.
+/// So many bytes of TLS records and more are handed to the socket at once instead of with the
+/// turn's other sends: their memory is then used for the next ones. No flag: a system call is
+/// cheaper than missing the cache.
 pub const SEALED_AT_ONCE_MIN: usize = 16 * 1024;
 /// What one connection may encrypt in one turn, so that short answers are not held up by long ones.
 pub const SEALED_TURN_BYTES_MAX: usize = 256 * 1024;
 
 // TLS.
 
-/// Plaintext of one record that we make. No flag: nearly the largest there is (RFC 8446 §5.1), since
-/// a record costs the same whatever it holds; a little less, so that records that stand one behind
-/// the other do not lie where copying is slow (see `tls/session.rs`).
+/// Plaintext of one record that we make. No flag: nearly the largest there is (RFC 8446 §5.1),
+/// since a record costs the same whatever it holds; a little less, so that records that stand one
+/// behind the other do not lie where copying is slow (see `tls/session.rs`).
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 - 128;
 /// Records of one handshake message that are held until its end has come. No flag: messages have at
 /// most 64 KiB (a chain of client certificates), and no client makes many small records of them.
 pub const HANDSHAKE_FRAGMENT_BYTES_MAX: usize = 66 * 1024;
 /// TLS handshakes of one worker at a time; further connections wait to be read. A handshake costs
-/// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. One that
-/// lasts longer than a tick waits for its peer and does not count any more. Flag: `--max-handshakes`.
+/// about 0.3 ms of processor time, so that so many keep a worker busy for less than a tick. One
+/// that lasts longer than a tick waits for its peer and does not count any more. Flag:
+/// `--max-handshakes`.
 pub const HANDSHAKES_DEFAULT: u32 = 256;
 /// Seconds after which random ticket keys are made anew; the key before opens tickets for as long
 /// again. No flag: `--tls-ticket-keys` for who wants to decide.

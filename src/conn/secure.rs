@@ -207,7 +207,8 @@ impl<E: Engine> Connections<E> {
 
     /// Encrypts output and sends it; returns how much of files that took. Large output goes to the
     /// socket at once, so that the next piece is encrypted into the same memory, which is still in
-    /// the processor's cache; what does not fit, and small output, goes with the turn's other sends.
+    /// the processor's cache; what does not fit, and small output, goes with the turn's other
+    /// sends.
     pub(super) fn seal_output(&mut self, socket: SocketId) -> u64 {
         let mut file_len = 0;
         let mut sent = 0;

@@ -36,8 +36,8 @@ const SYS_CACHESTAT: libc::c_long = 451;
 /// False once the kernel said that it does not know `cachestat`.
 static CACHESTAT: AtomicBool = AtomicBool::new(true);
 
-/// Sends what the socket takes at once, `more` when a file follows; returns how many bytes that are.
-/// An error is left for the next send to find.
+/// Sends what the socket takes at once, `more` when a file follows; returns how many bytes that
+/// are. An error is left for the next send to find.
 pub fn send_ahead(socket: impl AsFd, bytes: &[u8], more: bool) -> usize {
     let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     flags.set(SendFlags::MORE, more);

@@ -239,8 +239,8 @@ pub trait Engine {
     /// Sends all of `batch`. At most one send or [`Engine::poll_writable`] is in flight on a
     /// socket. `more` tells the kernel that a file follows at once, so that packets are filled.
     fn send(&mut self, socket: SocketId, batch: Box<SendBatch>, more: bool);
-    /// Hands bytes to the socket at once: the head of a file (`more`), so that the file can follow in
-    /// the same turn, or so many bytes that their memory should be used again while it is in the
+    /// Hands bytes to the socket at once: the head of a file (`more`), so that the file can follow
+    /// in the same turn, or so many bytes that their memory should be used again while it is in the
     /// processor's cache. Returns how many were taken, none when the socket is full or broken; an
     /// error is left for the next send to find. [`Engine::send`] is cheaper for few bytes.
     fn send_ahead(&mut self, socket: SocketId, bytes: &[u8], more: bool) -> usize;

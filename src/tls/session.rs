@@ -438,10 +438,10 @@ fn write_pieces<'p>(
     }
 }
 
-/// Bytes before what is gathered. Copies whose target lies 1 to 63 bytes behind their source, modulo
-/// the page, are up to 30 times slower than others (`rep movsb`, which the C library uses from a few
-/// kilobytes on, on AMD's Zen: 16 KiB take 8 µs instead of 0.3). rustls copies plaintext to 5 bytes
-/// behind the start of an allocation, and allocations of that size start with a page.
+/// Bytes before what is gathered. Copies whose target lies 1 to 63 bytes behind their source,
+/// modulo the page, are up to 30 times slower than others (`rep movsb`, which the C library uses
+/// from a few kilobytes on, on AMD's Zen: 16 KiB take 8 µs instead of 0.3). rustls copies plaintext
+/// to 5 bytes behind the start of an allocation, and allocations of that size start with a page.
 const GATHERED_LEAD: usize = 128;
 const PAGE_BYTES: usize = 4096;
 
