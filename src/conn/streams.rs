@@ -248,7 +248,11 @@ impl Streams {
         if batch.len() < FRAMED_SEND_BYTES_MAX && core.room_now(stream) >= len {
             core.write_data(stream, len, true, batch.own_mut());
             self.content_bytes += len as u64;
-            push_piece(batch, body.clone());
+            if len <= COPY_BODY_BYTES_MAX {
+                batch.push(body);
+            } else {
+                batch.push_shared(body.clone());
+            }
         } else {
             core.queue_body(stream, StreamBody::Bytes(body.clone()), len as u64);
         }
