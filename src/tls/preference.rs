@@ -35,7 +35,12 @@ pub(super) fn prefers_chacha(input: &[u8]) -> Option<bool> {
 /// (RFC 8446 §4.1.2). rustls refuses it too, but says `handshake_failure`, since it looks for
 /// extensions of TLS 1.2 first; the person at the other end should learn the reason.
 pub(super) fn is_outdated(input: &[u8]) -> bool {
-    matches!(input, [22, _, _, _, _, 1, _, _, _, major, minor, ..] if (*major, *minor) < (3, 3))
+    let [22, _, _, high, low, 1, _, _, _, major, minor, ..] = input else {
+        return false;
+    };
+    // In a smaller record these bytes are something else.
+    let is_whole = u16::from_be_bytes([*high, *low]) >= 6;
+    is_whole && (*major, *minor) < (3, 3)
 }
 
 /// The alert `protocol_version`, fatal (RFC 8446 §6.2), in a record of TLS 1.0.
@@ -64,6 +69,11 @@ mod tests {
             assert_eq!(is_outdated(&bytes), outdated, "3.{minor}");
             assert!(!is_outdated(&bytes[..10]), "too little is here");
         }
+        bytes[10] = 1;
+        bytes[3..5].copy_from_slice(&[0, 5]);
+        assert!(!is_outdated(&bytes), "a hello in small records");
+        bytes[3..5].copy_from_slice(&[0, 6]);
+        assert!(is_outdated(&bytes));
         bytes[0] = 23;
         assert!(!is_outdated(&bytes), "no hello");
     }
