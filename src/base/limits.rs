@@ -133,8 +133,6 @@ pub const H2_STREAMS_DEFAULT: u32 = 128;
 pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Content that a peer may send on all streams of a connection before we have taken it.
 pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// A peer's dynamic table (SETTINGS_HEADER_TABLE_SIZE): what it has before it hears from us.
-pub const H2_HEADER_TABLE_BYTES: usize = 4096;
 /// Payload of the largest DATA frame that we send, however much the peer takes: the length of one
 /// turn. No flag: a peer that takes more than the usual 16 KiB has asked for it, up to here.
 pub const H2_TURN_BYTES_MAX: usize = 64 * 1024;

@@ -1,31 +1,11 @@
 //! What the rooms say to one request, whichever protocol it came over.
 
-use bytes::Bytes;
-
 use crate::base::Now;
-use crate::cache::Refresh;
 use crate::exchange::Answer;
 use crate::handler::files::{Files, Served};
 use crate::handler::{errors, redirect};
-use crate::http::{HeadTemplate, Method, RequestHead, Status};
+use crate::http::{Method, RequestHead, Status};
 use crate::route::{Route, route};
-
-/// The reply to one request; the protocol's own writer puts it on the wire.
-pub(super) enum Reply<'a> {
-    /// A rendered head and a body in memory, which is empty for HEAD and 304.
-    Hit {
-        head: &'a HeadTemplate,
-        body: &'a Bytes,
-        refresh: Option<Refresh>,
-    },
-    /// An answer made for this request.
-    Answer {
-        answer: Answer,
-        refresh: Option<Refresh>,
-    },
-    /// The slow lane has to make it.
-    Slow,
-}
 
 /// Asks the rooms. `https_port` is where requests are sent on to instead of being answered.
 #[inline]
@@ -34,31 +14,19 @@ pub(super) fn reply<'a>(
     now: Now,
     request: &RequestHead<'_>,
     https_port: Option<u16>,
-) -> Reply<'a> {
+) -> Served<'a> {
     if let Some(port) = https_port {
         return made(redirect::to_https(request, port));
     }
     match route(request) {
-        Route::Files => match files.serve(request, now) {
-            Served::Hit {
-                head,
-                body,
-                refresh,
-            } => Reply::Hit {
-                head,
-                body,
-                refresh,
-            },
-            Served::Answer { answer, refresh } => Reply::Answer { answer, refresh },
-            Served::Slow => Reply::Slow,
-        },
+        Route::Files => files.serve(request, now),
         other => made(refusal(other, request.method == Method::Head)),
     }
 }
 
-fn made<'a>(answer: Answer) -> Reply<'a> {
+fn made<'a>(answer: Answer) -> Served<'a> {
     let refresh = None;
-    Reply::Answer { answer, refresh }
+    Served::Answer { answer, refresh }
 }
 
 #[cold]

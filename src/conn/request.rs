@@ -5,7 +5,7 @@ use crate::cache::Refresh;
 use crate::engine::{Engine, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
-use crate::handler::files::Loaded;
+use crate::handler::files::{Loaded, Served};
 use crate::http::{Fault, Method, OwnedRequestHead, RequestHead, Status, Version};
 use crate::proto::h1::{
     self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
@@ -14,7 +14,7 @@ use crate::proto::h2::{self, StreamId};
 use crate::task::TaskId;
 
 use super::Connections;
-use super::answer::{Reply, reply};
+use super::answer::reply;
 use super::connection::{Connection, Reading, Waiting};
 use super::services::{Event, Outbox, Services};
 use super::streams::{begin_streams, consume_frames};
@@ -120,7 +120,7 @@ fn on_request(
     let is_secure = connection.is_secure;
     let https_port = services.settings.https_port.filter(|_| !is_secure);
     match reply(&mut services.files, services.now, request, https_port) {
-        Reply::Hit {
+        Served::Hit {
             head: template,
             body: content,
             refresh,
@@ -148,13 +148,13 @@ fn on_request(
                 spawn_refresh(services, refresh, request.path);
             }
         }
-        Reply::Answer { answer, refresh } => {
+        Served::Answer { answer, refresh } => {
             write_answer(connection, services, answer, persistence);
             if let Some(refresh) = refresh {
                 spawn_refresh(services, refresh, request.path);
             }
         }
-        Reply::Slow => {
+        Served::Slow => {
             let task = spawn_load(socket, None, services, request);
             connection.reading = Reading::Waiting(Waiting {
                 task,

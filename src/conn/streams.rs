@@ -12,12 +12,13 @@ use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_COLD_RE
 use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
+use crate::handler::files::Served;
 use crate::http::{Method, RequestHead};
 use crate::proto::h2::{ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId};
 use crate::task::{Executor, TaskId};
 
 use super::Connections;
-use super::answer::{Reply, reply};
+use super::answer::reply;
 use super::connection::{Connection, Output, Reading};
 use super::request::{spawn_load, spawn_refresh};
 use super::services::Services;
@@ -180,7 +181,7 @@ impl Answering<'_> {
         } = self;
         let https_port = services.settings.https_port.filter(|_| !*is_secure);
         match reply(&mut services.files, services.now, request, https_port) {
-            Reply::Hit {
+            Served::Hit {
                 head,
                 body,
                 refresh,
@@ -192,13 +193,13 @@ impl Answering<'_> {
                     spawn_refresh(services, refresh, request.path);
                 }
             }
-            Reply::Answer { answer, refresh } => {
+            Served::Answer { answer, refresh } => {
                 self.write_answer(stream, answer);
                 if let Some(refresh) = refresh {
                     spawn_refresh(self.services, refresh, request.path);
                 }
             }
-            Reply::Slow => {
+            Served::Slow => {
                 let task = spawn_load(*socket, Some(stream), services, request);
                 streams.tasks.push(StreamTask {
                     stream,

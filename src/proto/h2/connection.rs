@@ -10,7 +10,7 @@ use super::schedule::{EarlyPriorities, Schedule};
 use super::settings::{H2Settings, PeerSettings};
 use super::streams::{StreamId, Streams};
 use crate::base::Millis;
-use crate::base::limits::H2_HEADER_TABLE_BYTES;
+use crate::base::limits::HPACK_TABLE_BYTES_MAX;
 use crate::http::{Fault, RequestHead};
 
 /// What came of some input.
@@ -155,7 +155,7 @@ impl<B> H2Connection<B> {
         settings.write_preface(out);
         H2Connection {
             reading: Reading::Preface { seen: 0 },
-            decoder: Decoder::new(H2_HEADER_TABLE_BYTES),
+            decoder: Decoder::new(HPACK_TABLE_BYTES_MAX),
             block: None,
             local: *settings,
             peer: PeerSettings::new(),

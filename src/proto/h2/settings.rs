@@ -4,8 +4,8 @@ use super::error::{ErrorCode, Failure};
 use super::flow::{DEFAULT_WINDOW, WINDOW_MAX};
 use super::frame::{SETTING_BYTES, write_settings, write_window_update};
 use crate::base::limits::{
-    H2_CONNECTION_WINDOW_BYTES, H2_FRAME_BYTES_MAX, H2_HEADER_TABLE_BYTES, H2_STREAM_WINDOW_BYTES,
-    H2_STREAMS_DEFAULT, H2_TURN_BYTES_MAX, HEAD_BYTES_DEFAULT,
+    H2_CONNECTION_WINDOW_BYTES, H2_FRAME_BYTES_MAX, H2_STREAM_WINDOW_BYTES, H2_STREAMS_DEFAULT,
+    H2_TURN_BYTES_MAX, HEAD_BYTES_DEFAULT, HPACK_TABLE_BYTES_MAX,
 };
 
 const HEADER_TABLE_SIZE: u16 = 0x1;
@@ -54,7 +54,7 @@ impl H2Settings {
                 && self.connection_window <= WINDOW_MAX as u32
         );
         // The defaults of the others are what we want.
-        const _: () = assert!(H2_FRAME_BYTES_MAX == 16_384 && H2_HEADER_TABLE_BYTES == 4096);
+        const _: () = assert!(H2_FRAME_BYTES_MAX == 16_384 && HPACK_TABLE_BYTES_MAX == 4096);
         let settings = [
             (MAX_CONCURRENT_STREAMS, self.max_concurrent_streams),
             (INITIAL_WINDOW_SIZE, self.initial_window),
