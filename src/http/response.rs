@@ -13,7 +13,7 @@ use super::{Status, hpack_block};
 pub struct ResponseHead {
     pub status: Status,
     /// Field lines in the order in which they go out.
-    pub fields: Vec<(&'static str, Cow<'static, [u8]>)>,
+    pub fields: Vec<(Cow<'static, str>, Cow<'static, [u8]>)>,
 }
 
 impl ResponseHead {
@@ -28,20 +28,45 @@ impl ResponseHead {
     /// Adds a field whose value is known at compile time.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &'static str) -> ResponseHead {
-        self.fields.push((name, Cow::Borrowed(value.as_bytes())));
+        let value = Cow::Borrowed(value.as_bytes());
+        self.fields.push((Cow::Borrowed(name), value));
         self
     }
 
     /// Adds a field with a value made for this response; it must not hold CR, LF or NUL.
     #[must_use]
     pub fn with_value(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> ResponseHead {
-        let value: Vec<u8> = value.into();
+        self.add(Cow::Borrowed(name), value.into());
+        self
+    }
+
+    /// Adds a field line, also where one of that name is there; the value must not hold CR, LF or
+    /// NUL.
+    pub fn add(&mut self, name: Cow<'static, str>, value: Vec<u8>) {
         assert!(
             !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)),
             "field injection"
         );
         self.fields.push((name, Cow::Owned(value)));
-        self
+    }
+
+    /// Adds a field line in place of all of that name.
+    pub fn set(&mut self, name: Cow<'static, str>, value: Vec<u8>) {
+        self.remove(&name);
+        self.add(name, value);
+    }
+
+    /// Takes all field lines of that name away, in any case.
+    pub fn remove(&mut self, name: &str) {
+        self.fields
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    }
+
+    /// The value of the first field line of that name, in any case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let mut lines = self.fields.iter();
+        let line = lines.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        line.map(|(_, value)| &value[..])
     }
 
     /// Adds `Content-Length`.
@@ -144,6 +169,19 @@ mod tests {
         assert_eq!(block[10..], [0x0f, 13, 0x80 | 2, 0x08, 0x01]);
         assert_eq!(template.weight(), template.h1().len() + template.h2().len());
         assert_eq!(template.clone(), template);
+    }
+
+    #[test]
+    fn fields_are_added_set_and_removed_in_any_case() {
+        let mut head = ResponseHead::new(Status::OK).with("Server", "downpour");
+        head.add("X-A".into(), b"1".to_vec());
+        head.add("x-a".into(), b"2".to_vec());
+        assert_eq!(head.get("X-a"), Some(&b"1"[..]));
+        head.set("X-A".into(), b"3".to_vec());
+        assert_eq!(head.fields.len(), 2);
+        assert_eq!(head.get("x-A"), Some(&b"3"[..]));
+        head.remove("SERVER");
+        assert_eq!(head.get("Server"), None);
     }
 
     #[test]

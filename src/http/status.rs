@@ -9,6 +9,11 @@ macro_rules! statuses {
         impl Status {
             $(#[doc = $reason] pub const $name: Status = Status($code);)*
 
+            /// The status with this code, if the server ever sends it.
+            pub fn from_code(code: u16) -> Option<Status> {
+                matches!(code, $($code)|*).then_some(Status(code))
+            }
+
             /// The reason phrase of the registry.
             pub fn reason(self) -> &'static str {
                 match self.0 {
@@ -26,13 +31,19 @@ statuses! {
     NO_CONTENT = 204 "No Content";
     PARTIAL_CONTENT = 206 "Partial Content";
     MOVED_PERMANENTLY = 301 "Moved Permanently";
+    FOUND = 302 "Found";
+    SEE_OTHER = 303 "See Other";
     NOT_MODIFIED = 304 "Not Modified";
+    TEMPORARY_REDIRECT = 307 "Temporary Redirect";
     PERMANENT_REDIRECT = 308 "Permanent Redirect";
     BAD_REQUEST = 400 "Bad Request";
+    UNAUTHORIZED = 401 "Unauthorized";
     FORBIDDEN = 403 "Forbidden";
     NOT_FOUND = 404 "Not Found";
     METHOD_NOT_ALLOWED = 405 "Method Not Allowed";
+    NOT_ACCEPTABLE = 406 "Not Acceptable";
     REQUEST_TIMEOUT = 408 "Request Timeout";
+    GONE = 410 "Gone";
     PRECONDITION_FAILED = 412 "Precondition Failed";
     CONTENT_TOO_LARGE = 413 "Content Too Large";
     URI_TOO_LONG = 414 "URI Too Long";
@@ -40,6 +51,7 @@ statuses! {
     EXPECTATION_FAILED = 417 "Expectation Failed";
     MISDIRECTED_REQUEST = 421 "Misdirected Request";
     HEADER_FIELDS_TOO_LARGE = 431 "Request Header Fields Too Large";
+    UNAVAILABLE_FOR_LEGAL_REASONS = 451 "Unavailable For Legal Reasons";
     INTERNAL_SERVER_ERROR = 500 "Internal Server Error";
     NOT_IMPLEMENTED = 501 "Not Implemented";
     SERVICE_UNAVAILABLE = 503 "Service Unavailable";
@@ -50,6 +62,11 @@ impl Status {
     /// The three digits.
     pub fn code(self) -> u16 {
         self.0
+    }
+
+    /// True for the statuses that say what went wrong (RFC 9110 §15.5, §15.6).
+    pub fn is_error(self) -> bool {
+        self.0 >= 400
     }
 
     /// True for the statuses whose responses never have content (RFC 9110 §6.4.1).

@@ -3,7 +3,14 @@
 //! One site with one rule for now: files, read only. Hosts, writable resources and policies will be
 //! decided here, too.
 
+pub mod rules;
+pub mod site;
+pub mod try_files;
+
 use crate::http::{Method, RequestHead, TargetForm};
+
+pub use rules::Rules;
+pub use site::SiteSettings;
 
 /// What answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
