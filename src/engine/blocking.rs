@@ -162,8 +162,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Does the operation here and now, however long it takes.
 pub fn run(operation: Operation) -> Outcome {
     match operation {
-        Operation::Find { root, path } => {
-            Outcome::Opened(find::find(&*root, &path).map_err(Errno::from))
+        Operation::Find { root, path, links } => {
+            Outcome::Opened(find::find(&*root, &path, links).map_err(Errno::from))
         }
         Operation::OpenFound { found } => {
             Outcome::Opened(find::open_found(&*found).map_err(Errno::from))
@@ -195,9 +195,9 @@ pub fn run(operation: Operation) -> Outcome {
 /// Does the operation if that takes no waiting; gives it back otherwise.
 pub fn try_now(operation: Operation) -> Result<Outcome, Operation> {
     match operation {
-        Operation::Find { root, path } => match find::find_cached(&*root, &path) {
+        Operation::Find { root, path, links } => match find::find_cached(&*root, &path, links) {
             Some(result) => Ok(Outcome::Opened(result.map_err(Errno::from))),
-            None => Err(Operation::Find { root, path }),
+            None => Err(Operation::Find { root, path, links }),
         },
         // An open may wait for a file server, and nothing tells us beforehand.
         Operation::OpenFound { found } => Err(Operation::OpenFound { found }),

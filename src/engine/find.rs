@@ -13,13 +13,22 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::FileStat;
 use super::operation::FileKind;
+use super::{FileStat, Links};
 
 /// What a file is found with: named, not opened.
 pub const FIND_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
-/// How its path is followed: never out of the root, never through `/proc/…/fd`.
-pub const FIND_RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+
+/// How a path is followed.
+pub fn resolve_flags(links: Links) -> ResolveFlags {
+    const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+    match links {
+        Links::Refused => INSIDE | ResolveFlags::NO_SYMLINKS,
+        Links::Inside => INSIDE,
+        Links::Anywhere => ResolveFlags::NO_MAGICLINKS,
+    }
+}
+
 /// What a found file is opened with. Nothing found is a terminal or a FIFO by then, as the caller
 /// looks first; the two flags keep even a mistake harmless.
 pub const OPEN_FLAGS: OFlags = OFlags::RDONLY
@@ -37,14 +46,19 @@ pub fn path_or_root(path: &CStr) -> &CStr {
 
 /// Finds `path` below `root` without opening it: [`super::Operation::Find`].
 ///
-/// Paths that lead out of the root (`..`, absolute ones, symbolic links) end in `EXDEV`.
-pub fn find(root: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
+/// Paths that lead out of the root (`..`, absolute ones, and symbolic links unless they may) end in
+/// `EXDEV`.
+pub fn find(root: impl AsFd, path: &CStr, links: Links) -> Result<OwnedFd, Errno> {
     if !openat2_works() {
-        return find_by_segments(root.as_fd(), path);
+        return match links {
+            Links::Anywhere => openat(&root, path_or_root(path), FIND_FLAGS, Mode::empty()),
+            Links::Refused | Links::Inside => find_by_segments(root.as_fd(), path),
+        };
     }
+    let resolve = resolve_flags(links);
     for _ in 0..RACES_MAX {
         let path = path_or_root(path);
-        match openat2(&root, path, FIND_FLAGS, Mode::empty(), FIND_RESOLVE) {
+        match openat2(&root, path, FIND_FLAGS, Mode::empty(), resolve) {
             // The kernel could not prove that a `..` stayed inside while something was renamed.
             Err(Errno::AGAIN | Errno::INTR) => {}
             other => return other,
@@ -55,11 +69,11 @@ pub fn find(root: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
 
 /// [`find`] when all names of the path are in the kernel's cache, so that no disk is asked; `None`
 /// when they are not, or when the kernel (before 5.12) cannot tell.
-pub fn find_cached(root: impl AsFd, path: &CStr) -> Option<Result<OwnedFd, Errno>> {
+pub fn find_cached(root: impl AsFd, path: &CStr, links: Links) -> Option<Result<OwnedFd, Errno>> {
     if !openat2_works() {
         return None;
     }
-    let resolve = FIND_RESOLVE.union(ResolveFlags::CACHED);
+    let resolve = resolve_flags(links).union(ResolveFlags::CACHED);
     match openat2(root, path_or_root(path), FIND_FLAGS, Mode::empty(), resolve) {
         Err(Errno::AGAIN | Errno::INTR | Errno::INVAL) => None,
         other => Some(other),
@@ -129,7 +143,8 @@ pub fn kind_of(mode: u16) -> FileKind {
 fn openat2_works() -> bool {
     static WORKS: OnceLock<bool> = OnceLock::new();
     *WORKS.get_or_init(|| {
-        let probe = openat2(CWD, c".", FIND_FLAGS, Mode::empty(), FIND_RESOLVE);
+        let resolve = resolve_flags(Links::Inside);
+        let probe = openat2(CWD, c".", FIND_FLAGS, Mode::empty(), resolve);
         !matches!(probe, Err(Errno::NOSYS | Errno::PERM))
     })
 }
@@ -197,7 +212,7 @@ mod tests {
     fn both(tree: &Tree, path: &str) -> [Result<OwnedFd, Errno>; 2] {
         let path = CString::new(path).unwrap();
         [
-            find(&tree.root, &path),
+            find(&tree.root, &path, Links::Inside),
             find_by_segments(tree.root.as_fd(), &path),
         ]
     }
@@ -270,9 +285,25 @@ mod tests {
     }
 
     #[test]
+    fn links_are_followed_as_far_as_they_may() {
+        let tree = tree();
+        let found = |path: &str, links| {
+            let path = CString::new(path).unwrap();
+            find(&tree.root, &path, links)
+        };
+        for path in ["inside", "outside", "absolute", "upward/root/a.txt"] {
+            assert_eq!(found(path, Links::Refused).unwrap_err(), Errno::LOOP);
+            let file = found(path, Links::Anywhere).unwrap();
+            assert_eq!(stat(file).unwrap().kind, FileKind::Regular, "{path}");
+        }
+        assert!(found("a.txt", Links::Refused).is_ok());
+        assert!(found("dir/b.txt", Links::Refused).is_ok());
+    }
+
+    #[test]
     fn what_was_found_is_what_is_opened_even_if_the_name_changes_its_meaning() {
         let tree = tree();
-        let found = find(&tree.root, c"a.txt").unwrap();
+        let found = find(&tree.root, c"a.txt", Links::Inside).unwrap();
         let path = tree._scratch.path().join("root/a.txt");
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "another").unwrap();
@@ -286,11 +317,11 @@ mod tests {
     #[test]
     fn stat_tells_one_state_of_a_file_from_another() {
         let tree = tree();
-        let before = stat(find(&tree.root, c"a.txt").unwrap()).unwrap();
+        let before = stat(find(&tree.root, c"a.txt", Links::Inside).unwrap()).unwrap();
         assert_eq!((before.kind, before.len), (FileKind::Regular, 1));
         assert_eq!(before.mode & 0o600, 0o600);
         std::fs::write(tree._scratch.path().join("root/a.txt"), "longer").unwrap();
-        let after = stat(find(&tree.root, c"a.txt").unwrap()).unwrap();
+        let after = stat(find(&tree.root, c"a.txt", Links::Inside).unwrap()).unwrap();
         assert_eq!((after.len, after.inode), (6, before.inode));
         assert_ne!(before, after);
     }

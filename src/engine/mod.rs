@@ -25,6 +25,7 @@ pub mod file_read;
 pub mod file_send;
 pub mod find;
 pub mod kind;
+pub mod named;
 pub mod operation;
 pub mod probe;
 pub mod progress;
@@ -41,7 +42,7 @@ use std::os::fd::OwnedFd;
 
 pub use batch::SendBatch;
 pub use kind::{EngineChoice, EngineKind};
-pub use operation::{FileRange, FileStat, Operation, Outcome};
+pub use operation::{FileRange, FileStat, Links, Operation, Outcome};
 pub use settings::EngineSettings;
 
 use crate::base::{Id, Now};

@@ -32,12 +32,28 @@ impl FileRange {
     }
 }
 
+/// How symbolic links are followed on the way to a file. No way leads through the magic links of
+/// `/proc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Not at all: a path with one ends in `ELOOP`.
+    Refused,
+    /// As long as they stay below the root; a path that leaves it ends in `EXDEV`.
+    Inside,
+    /// Wherever they lead (`--follow-symlinks`).
+    Anywhere,
+}
+
 /// One-shot work for the slow lane.
 #[derive(Debug)]
 pub enum Operation {
-    /// `openat2` with `O_PATH` below `root` with `RESOLVE_BENEATH | NO_MAGICLINKS`: finds a file
-    /// without opening it, so that no FIFO or device is ever opened. An empty path is the root.
-    Find { root: SharedFile, path: CString },
+    /// `openat2` with `O_PATH` below `root`: finds a file without opening it, so that no FIFO or
+    /// device is ever opened. An empty path is the root.
+    Find {
+        root: SharedFile,
+        path: CString,
+        links: Links,
+    },
     /// Opens for reading what [`Operation::Find`] found (the same inode, never by name again).
     OpenFound { found: SharedFile },
     /// `statx` of an open (or found) file.

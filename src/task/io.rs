@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::base::{Id, Slab};
 use crate::engine::operation::SharedFile;
-use crate::engine::{Engine, Errno, FileStat, Operation, OperationId, Outcome};
+use crate::engine::{Engine, Errno, FileStat, Links, Operation, OperationId, Outcome};
 
 /// A worker's slow-lane operations; clones share them.
 #[derive(Clone, Default)]
@@ -72,11 +72,17 @@ impl Io {
     }
 
     /// Finds the file at `path` below `root` without opening it. An empty path is the root itself.
-    pub async fn find(&self, root: &SharedFile, path: CString) -> Result<SharedFile, Errno> {
+    pub async fn find(
+        &self,
+        root: &SharedFile,
+        path: CString,
+        links: Links,
+    ) -> Result<SharedFile, Errno> {
         match self
             .run(Operation::Find {
                 root: Arc::clone(root),
                 path,
+                links,
             })
             .await
         {

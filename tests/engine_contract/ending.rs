@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use downpour::base::Id;
 use downpour::engine::{
-    Completion, Engine, FileRange, FileSent, Operation, OperationId, ReceiveEnd, Wait,
+    Completion, Engine, FileRange, FileSent, Links, Operation, OperationId, ReceiveEnd, Wait,
 };
 
 use crate::rig::*;
@@ -203,7 +203,8 @@ pub(crate) fn an_engine_ends_with_everything_in_flight<E: Engine>(mut rig: Rig<E
             generation: 0,
         });
         let (root, path) = (Arc::clone(&root), CString::new("none").unwrap());
-        rig.engine.start(id, Operation::Find { root, path });
+        let links = Links::Inside;
+        rig.engine.start(id, Operation::Find { root, path, links });
     }
     rig.engine.flush();
     drop(rig);

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use downpour::base::Id;
 use downpour::engine::operation::{FileKind, SharedFile};
-use downpour::engine::{Completion, Engine, FileRange, FileSent, Operation, OperationId, Outcome};
+use downpour::engine::{
+    Completion, Engine, FileRange, FileSent, Links, Operation, OperationId, Outcome,
+};
 use rustix::io::Errno as Kernel;
 
 use crate::rig::*;
@@ -123,7 +125,8 @@ pub(crate) fn many_operations_end_once_each<E: Engine>(mut rig: Rig<E>) {
         });
         let path = CString::new(if index % 2 == 0 { "" } else { "none" }).unwrap();
         let root = Arc::clone(&root);
-        rig.engine.start(id, Operation::Find { root, path });
+        let links = Links::Inside;
+        rig.engine.start(id, Operation::Find { root, path, links });
     }
     let mut ended = std::collections::HashSet::new();
     while ended.len() < 200 {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use downpour::base::Id;
 use downpour::engine::operation::SharedFile;
 use downpour::engine::{
-    Completion, Engine, EngineSettings, Errno, FileRange, FileSent, FileStat, ListenerId,
+    Completion, Engine, EngineSettings, Errno, FileRange, FileSent, FileStat, Links, ListenerId,
     Operation, OperationId, Outcome, ReceiveEnd, SendBatch, SocketId, Wait, Waker,
 };
 use rustix::io::Errno as Kernel;
@@ -270,6 +270,7 @@ impl<E: Engine> Rig<E> {
         let outcome = self.finish(Operation::Find {
             root: Arc::clone(root),
             path: CString::new(path).unwrap(),
+            links: Links::Inside,
         });
         match outcome {
             Outcome::Opened(result) => result.map(Arc::new),

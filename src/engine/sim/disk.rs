@@ -100,9 +100,9 @@ impl World {
         let fault = self.strikes(Fault::IoError, self.settings.io_error);
         let fault = fault.then(|| Errno(self.random.pick(&OPERATION_ERRNOS)));
         match operation {
-            Operation::Find { root, path } => Outcome::Opened(match fault {
+            Operation::Find { root, path, links } => Outcome::Opened(match fault {
                 Some(errno) => Err(errno),
-                None => find::find(&*root, &path).map_err(Errno::from),
+                None => find::find(&*root, &path, links).map_err(Errno::from),
             }),
             Operation::OpenFound { found } => Outcome::Opened(match fault {
                 Some(errno) => Err(errno),

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use io_uring::{opcode, squeue, types};
 
 use crate::engine::operation::{FileKind, SharedFile};
-use crate::engine::{Errno, FileStat, Operation, OperationId, Outcome};
+use crate::engine::{Errno, FileStat, Operation, OperationId, Outcome, find};
 
 /// One operation, boxed by its owner so that its memory stays where the kernel knows it.
 pub(super) struct InFlight {
@@ -36,11 +36,11 @@ enum Kind {
 impl InFlight {
     pub(super) fn new(id: OperationId, operation: Operation) -> Box<InFlight> {
         let kind = match operation {
-            Operation::Find { root, path } => {
-                // RFC-like strictness in the kernel: no `..`, no absolute link, no magic link leads
-                // out of the root. `O_PATH` opens nothing, so a FIFO or device is never touched.
+            Operation::Find { root, path, links } => {
+                // Strictness in the kernel: no `..`, no absolute link, no magic link leads out of
+                // the root. `O_PATH` opens nothing, so a FIFO or device is never touched.
                 let flags = libc::O_PATH | libc::O_CLOEXEC;
-                let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+                let resolve = find::resolve_flags(links).bits();
                 let how = types::OpenHow::new().flags(flags as u64).resolve(resolve);
                 let path = if path.is_empty() {
                     c".".to_owned()

@@ -71,7 +71,13 @@ async fn find(
     io: &Io,
 ) -> Result<(SharedFile, FileStat), Verdict> {
     let refused = |errno| verdict_of(errno, path);
-    let file = io.find(&directory.root, path.to_c_string()).await;
+    let file = io
+        .find(
+            &directory.root,
+            path.to_c_string(),
+            crate::engine::Links::Inside,
+        )
+        .await;
     let file = file.map_err(refused)?;
     let stat = io.stat(&file).await.map_err(refused)?;
     Ok((file, stat))

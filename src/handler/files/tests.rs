@@ -43,7 +43,9 @@ fn outcome(operation: Operation, error: Option<Errno>) -> Outcome {
         None => result.map_err(|error| Errno(failed(error))),
     };
     match operation {
-        Operation::Find { root, path } => Outcome::Opened(or(find::find(root, &path))),
+        Operation::Find { root, path, links } => {
+            Outcome::Opened(or(find::find(root, &path, links)))
+        }
         Operation::OpenFound { found } => Outcome::Opened(or(find::open_found(found))),
         Operation::Stat { file } => Outcome::Stat(match error {
             Some(error) => Err(error),
