@@ -199,8 +199,25 @@ pub const CACHED_DESCRIPTORS_SHARE: u64 = 8;
 pub const INDEX_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How long an index may hold on to what the shared store has let go, while memory is not short.
 pub const INDEX_SWEEP_PAUSE: Duration = Duration::from_secs(10);
-/// Bytes of the paths that a worker knows to lead nowhere. No flag: it only saves look-ups.
-pub const VERDICT_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of what a worker knows of paths that lead to no file: redirects, errors, and the fallback
+/// page by all its names. No flag: it only saves look-ups.
+pub const PAGES_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How old an entry may grow whose changes the kernel tells us. No flag: a safety net for what a
+/// kernel forgets to tell.
+pub const WATCHED_FRESH_FOR: Duration = Duration::from_secs(60);
+/// Files that are known by their heads and names beside those in memory, each with about a
+/// kilobyte. Flag: `--cache-files`.
+pub const CACHE_FILES_DEFAULT: u64 = 128 * 1024;
+/// A file whose body had no room in memory gets some, at the cost of others, when it is asked for so
+/// often within the time below. No flag: below it, reading it costs less than moving others.
+pub const PROMOTE_HITS: u32 = 64;
+pub const PROMOTE_WINDOW: Duration = Duration::from_secs(8);
+/// Trees of earlier deploys that `--keep-removed` serves from. No flag: more deploys within that
+/// time are a mistake.
+pub const TREES_KEPT_MAX: usize = 8;
+/// Bytes of a page that explains an error; a larger one is not used. No flag: it is held in memory
+/// for each path that it answers.
+pub const ERROR_PAGE_BYTES_MAX: u64 = 1024 * 1024;
 /// Threads that wait for disks on behalf of all workers, where the engine has no other way.
 pub const FILE_THREADS_DEFAULT: u32 = 4;
 /// File operations that wait for such a thread, over all workers; more of them fail with `EAGAIN`.

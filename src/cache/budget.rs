@@ -3,8 +3,8 @@
 //! The store's own weights say what it *keeps*; this counter says what is *alive*, which is more
 //! while slow readers or other workers' indexes still hold an evicted body.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -63,18 +63,15 @@ impl Permit {
 
     /// Ties the permit to the bytes that it was taken for: every clone and slice of the result
     /// keeps it, and the last one gives it back.
-    pub fn into_body(self, bytes: Vec<u8>) -> Bytes {
+    pub fn into_body(self, bytes: Vec<u8>) -> PaidBody {
         assert!(
             bytes.capacity() as u64 <= self.amount,
             "a body is paid for in full"
         );
-        if bytes.is_empty() {
-            return Bytes::new();
-        }
-        Bytes::from_owner(Body {
+        PaidBody(Arc::new(Paid {
             bytes,
             _permit: self,
-        })
+        }))
     }
 }
 
@@ -85,14 +82,47 @@ impl Drop for Permit {
     }
 }
 
-struct Body {
+/// A body in memory that a permit pays for.
+#[derive(Clone, Debug)]
+pub struct PaidBody(Arc<Paid>);
+
+/// A body that may have gone.
+#[derive(Debug)]
+pub(super) struct WeakBody(Weak<Paid>);
+
+#[derive(Debug)]
+struct Paid {
     bytes: Vec<u8>,
     _permit: Permit,
 }
 
-impl AsRef<[u8]> for Body {
+impl PaidBody {
+    /// The bytes, which keep the body alive.
+    pub fn bytes(&self) -> Bytes {
+        if self.0.bytes.is_empty() {
+            return Bytes::new();
+        }
+        Bytes::from_owner(self.clone())
+    }
+
+    pub(super) fn downgrade(&self) -> WeakBody {
+        WeakBody(Arc::downgrade(&self.0))
+    }
+}
+
+impl WeakBody {
+    pub(super) fn upgrade(&self) -> Option<PaidBody> {
+        self.0.upgrade().map(PaidBody)
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+impl AsRef<[u8]> for PaidBody {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
     }
 }
 
@@ -116,6 +146,7 @@ mod tests {
     fn a_slice_keeps_the_whole_body_paid() {
         let budget = Budget::new(100);
         let body = budget.take(5).unwrap().into_body(b"hello".to_vec());
+        let body = body.bytes();
         let slice = body.slice(1..2);
         drop(body);
         assert_eq!((&slice[..], budget.live()), (&b"e"[..], 5));

@@ -1,80 +1,27 @@
-//! One representation of one file, rendered once and shared by all workers.
+//! What one path leads to, rendered once and shared by all workers.
 //!
-//! All of it is immutable, but for three atomics: when it was last compared with the disk, whether
-//! the store has let go of it, and whether somebody is comparing it at the moment. They are
-//! relaxed: nothing is published through them, and reading an old value only means to look once
-//! more.
+//! All of it is immutable, but for a few atomics: when it was last compared with the disk, whether
+//! the disk tells us of changes, whether the store has let go of it, who works on it, and how much
+//! it is used. They are relaxed: nothing is published through them, and reading an old value only
+//! means to look once more.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::budget::Permit;
+use super::representation::{Content, Outcome};
 use crate::base::Millis;
-use crate::base::limits::FRESH_FOR;
-use crate::engine::operation::{FileStat, SharedFile};
-use crate::http::{HeadTemplate, Validators};
-
-/// Where the bytes of a representation are.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// In memory; counted by the budget until the last sender is done.
-    Memory(Bytes),
-    /// In an open file, which is sent from the page cache.
-    File(SharedFile),
-}
-
-/// What is sent, in parts that fit every request for it.
-#[derive(Debug)]
-pub struct Representation {
-    /// The head of a 200 answer.
-    pub full: HeadTemplate,
-    /// The head of a 304 answer.
-    pub not_modified: HeadTemplate,
-    /// The value of `Content-Type`, for the answers that are made for one request (206).
-    pub media_type: Cow<'static, str>,
-    /// What conditions and ranges are compared with.
-    pub validators: Validators,
-    /// Bytes of the content.
-    pub len: u64,
-    /// The content.
-    pub content: Content,
-}
-
-/// Why a path leads to no representation. Never kept by the store; a worker's index may remember
-/// the first three for as long as an entry stays fresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A directory that was asked for without its final slash.
-    Directory,
-    /// Nothing that is served.
-    Missing,
-    /// We are not allowed to read it.
-    Forbidden,
-    /// The file changed each time that it was read.
-    Changing,
-    /// Out of descriptors or memory: later it may work.
-    Exhausted,
-    /// The disk failed us.
-    Failed,
-}
-
-impl Verdict {
-    /// True when it says something about the path rather than about this moment.
-    pub fn is_lasting(self) -> bool {
-        matches!(
-            self,
-            Verdict::Directory | Verdict::Missing | Verdict::Forbidden
-        )
-    }
-}
+use crate::base::limits::{FRESH_FOR, PROMOTE_HITS, PROMOTE_WINDOW, WATCHED_FRESH_FOR};
+use crate::engine::operation::FileStat;
+use crate::http::Coding;
 
 /// How an entry stands to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Compared a moment ago.
+    /// Compared a moment ago, or watched since.
     Fresh,
     /// To be served, and to be compared again meanwhile.
     Ageing,
@@ -82,85 +29,132 @@ pub enum Freshness {
     Stale,
 }
 
-/// A cached representation.
+/// What a path leads to, and how it stands to the disk.
 #[derive(Debug)]
 pub struct Entry {
     /// The key under which the store has it.
     path: Box<[u8]>,
-    representation: Representation,
+    outcome: Outcome,
     origin: Origin,
     hold: Hold,
     /// On the clock that all workers share (`CLOCK_MONOTONIC`).
     checked_at: AtomicU64,
+    /// We are told when the disk changes.
+    watched: AtomicBool,
     retired: AtomicBool,
     refreshing: AtomicBool,
+    /// When an entry whose files are gone ends; 0 for one whose files are there.
+    kept_until: AtomicU64,
+    /// Since the policy looked last.
+    used: AtomicBool,
+    /// Hits since a moment, both in one word: see [`Entry::count_hit`].
+    hits: AtomicU32,
+    /// Codings that somebody makes or has made: four bits for each variant.
+    making: AtomicU64,
+    /// What was made since; whoever replaces the entry takes them over.
+    made: Mutex<Vec<Made>>,
+}
+
+/// A compressed form that was made of a representation.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Which file of the resource.
+    pub variant: u8,
+    pub coding: Coding,
+    /// Tells this form from others of the same coding: a part of its entity tag.
+    pub tag: &'static str,
+    /// Nothing better is to be expected.
+    pub is_best: bool,
+    pub bytes: Bytes,
 }
 
 /// How an entry is held by the store.
-#[derive(Debug)]
-pub enum Hold {
-    /// By the bytes of its body, which its content pays for.
-    Bytes,
-    /// By one open descriptor, for as long as the entry lives.
-    Descriptor(#[allow(dead_code, reason = "gives back on drop")] Permit),
-    /// Not at all: handed to those who wait for it, then forgotten.
-    Unkept,
+#[derive(Debug, Default)]
+pub struct Hold {
+    /// Handed to those who wait for it, then forgotten.
+    pub is_unkept: bool,
+    /// Pay for open descriptors, for as long as the entry lives.
+    pub descriptors: Vec<Permit>,
+}
+
+impl Hold {
+    /// Of what is not kept.
+    pub fn unkept() -> Hold {
+        Hold {
+            is_unkept: true,
+            descriptors: Vec::new(),
+        }
+    }
 }
 
 /// What an entry was made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A file on the disk, in this state.
-    File {
-        stat: FileStat,
-        /// The file changed so shortly before it was read that it may change once more within the
+    /// Files on the disk, in these states.
+    Files {
+        states: Box<[FileStat]>,
+        /// A file changed so shortly before it was read that it may change once more within the
         /// same tick of the file system's clock, without a trace in its times (the problem that
         /// git calls racy). Such a state proves nothing: the next comparison reads the file again.
         racy: bool,
     },
+    /// A state of the disk that cannot be compared: it is found again.
+    Unknown,
     /// The binary itself: never stale.
     Embedded,
 }
 
 /// Bytes that an entry costs besides its heads and its content: the structs, the slots.
 const ENTRY_OVERHEAD_BYTES: u64 = 512;
+/// Files of one resource that are compressed on the fly: what fits a word of bits.
+const VARIANTS_MADE_MAX: u8 = 16;
 const FRESH_MS: u64 = FRESH_FOR.as_millis() as u64;
+const WATCHED_FRESH_MS: u64 = WATCHED_FRESH_FOR.as_millis() as u64;
+const PROMOTE_MS: u64 = PROMOTE_WINDOW.as_millis() as u64;
 
 impl Entry {
     /// An entry that was compared with its origin at `checked_at`.
     pub fn new(
         path: Box<[u8]>,
-        representation: Representation,
+        outcome: Outcome,
         origin: Origin,
         hold: Hold,
         checked_at: Millis,
     ) -> Entry {
-        if let Content::Memory(bytes) = &representation.content {
-            assert_eq!(
-                bytes.len() as u64,
-                representation.len,
-                "never a wrong length"
-            );
+        if let Outcome::Resource(resource) = &outcome {
+            for one in resource.all() {
+                if let Content::Memory(bytes) = &one.content {
+                    assert_eq!(bytes.len() as u64, one.len, "never a wrong length");
+                }
+            }
         }
         let checked_at = match origin {
-            Origin::File { .. } => checked_at,
             Origin::Embedded => Millis::NEVER,
+            Origin::Files { .. } | Origin::Unknown => checked_at,
         };
+        // What has no resource is never in the store, which could let go of it.
+        let retired = hold.is_unkept && matches!(outcome, Outcome::Resource(_));
         Entry {
             path,
-            representation,
+            outcome,
             origin,
             checked_at: AtomicU64::new(checked_at.0),
-            retired: AtomicBool::new(matches!(hold, Hold::Unkept)),
+            watched: AtomicBool::new(false),
+            retired: AtomicBool::new(retired),
             hold,
             refreshing: AtomicBool::new(false),
+            kept_until: AtomicU64::new(0),
+            used: AtomicBool::new(false),
+            hits: AtomicU32::new(0),
+            making: AtomicU64::new(0),
+            made: Mutex::default(),
         }
     }
 
     /// What to send.
     #[inline]
-    pub fn representation(&self) -> &Representation {
-        &self.representation
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
     }
 
     /// The key under which the store has it.
@@ -168,13 +162,18 @@ impl Entry {
         &self.path
     }
 
+    /// What it was made from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// Whether the fast lane may serve it.
     #[inline]
     pub fn freshness(&self, now: Millis) -> Freshness {
-        let age = self.age(now);
-        if age >= FRESH_MS || self.is_retired() {
+        let (age, fresh) = (self.age(now), self.fresh_ms());
+        if age >= fresh || self.is_retired() {
             Freshness::Stale
-        } else if age >= FRESH_MS / 2 {
+        } else if age >= fresh / 2 {
             Freshness::Ageing
         } else {
             Freshness::Fresh
@@ -183,22 +182,53 @@ impl Entry {
 
     /// True when it was compared with the disk shortly before `now`, retired or not.
     pub(super) fn is_current(&self, now: Millis) -> bool {
-        self.age(now) < FRESH_MS
+        self.age(now) < self.fresh_ms()
     }
 
-    /// True when `stat` proves that the file is what it was.
-    pub fn is_unchanged(&self, stat: &FileStat) -> bool {
-        self.origin
-            == Origin::File {
-                stat: *stat,
-                racy: false,
-            }
+    /// True when `states` prove that the files are what they were.
+    pub fn is_unchanged(&self, states: &[FileStat]) -> bool {
+        matches!(&self.origin, Origin::Files { states: known, racy: false } if **known == *states)
     }
 
-    /// Notes that it was found unchanged; `now` is the time before the file was looked at.
+    /// True when its files changed so shortly before they were read that their states prove nothing.
+    pub fn is_racy(&self) -> bool {
+        matches!(self.origin, Origin::Files { racy: true, .. })
+    }
+
+    /// The state of one of its files.
+    pub fn state(&self, position: u8) -> Option<&FileStat> {
+        match &self.origin {
+            Origin::Files { states, .. } => states.get(usize::from(position)),
+            Origin::Unknown | Origin::Embedded => None,
+        }
+    }
+
+    /// Its files are gone: true while it may be served all the same, for `keep` from the first time
+    /// that this is asked.
+    pub fn keep_for(&self, keep: Duration, now: Millis) -> bool {
+        let until = (now + keep).0;
+        match self.kept_until.compare_exchange(0, until, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(until) => now.0 < until,
+        }
+    }
+
+    /// Notes that it was found unchanged; `now` is the time before the files were looked at.
     pub fn touch(&self, now: Millis) {
         // A slower comparison that began earlier must not make it look older.
         self.checked_at.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// From now on we are told when the disk changes. To be said before the watch is registered,
+    /// so that a change right behind that is not undone by this.
+    pub fn set_watched(&self) {
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// The disk may have changed: nobody serves it before it was compared again.
+    pub fn suspect(&self) {
+        self.watched.store(false, Ordering::Relaxed);
+        self.checked_at.store(0, Ordering::Relaxed);
     }
 
     /// True once the store no longer has it: it is not served from an index any more.
@@ -214,6 +244,60 @@ impl Entry {
         (!taken).then(|| Refresh(Arc::clone(self)))
     }
 
+    /// Claims the making of a coding; once in the life of an entry, and for few variants only.
+    pub fn claim_making(&self, variant: u8, coding: Coding) -> bool {
+        if variant >= VARIANTS_MADE_MAX {
+            return false;
+        }
+        let bit = 1 << (4 * variant + coding as u8);
+        let known = self.making.load(Ordering::Relaxed);
+        known & bit == 0 && self.making.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    }
+
+    /// Hands over a compressed form. The next request finds the entry suspect, and whoever compares
+    /// it with the disk puts one with this form in its place.
+    pub fn add_made(&self, made: Made) {
+        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| (known.variant, known.coding) != (made.variant, made.coding));
+        all.push(made);
+        drop(all);
+        self.suspect();
+    }
+
+    /// What was made since.
+    pub fn made(&self) -> Vec<Made> {
+        let all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clone()
+    }
+
+    /// Notes a use for the policy.
+    #[inline]
+    pub fn mark_used(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// True when it was used since this was asked last.
+    pub(super) fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Counts a hit of an entry whose body is not in memory; true when it deserves to be: now and
+    /// then, when it was asked for often within a moment.
+    pub fn count_hit(&self, now: Millis) -> bool {
+        // The upper half of the word is the moment, the lower one its count. Races lose a count.
+        let moment = (now.0 / PROMOTE_MS) as u32 & 0xffff;
+        let word = self.hits.load(Ordering::Relaxed);
+        let count = if word >> 16 == moment {
+            (word & 0xffff).saturating_add(1).min(0xffff)
+        } else {
+            1
+        };
+        self.hits.store(moment << 16 | count, Ordering::Relaxed);
+        count == PROMOTE_HITS
+    }
+
     /// True when this call is the one that retired it.
     pub(super) fn retire(&self) -> bool {
         !self.retired.swap(true, Ordering::Relaxed)
@@ -224,20 +308,26 @@ impl Entry {
         &self.hold
     }
 
-    /// Bytes in the store's accounts.
-    pub(super) fn weight(&self) -> u64 {
-        let representation = &self.representation;
-        let heads = representation.full.weight() + representation.not_modified.weight();
-        let content = match &representation.content {
-            Content::Memory(bytes) => bytes.len() as u64,
-            Content::File(_) => 0,
-        };
-        ENTRY_OVERHEAD_BYTES + (2 * self.path.len() + heads) as u64 + content
+    /// Bytes in the store's accounts, and how many of them are bodies.
+    pub(super) fn weight(&self) -> (u64, u64) {
+        let (heads, bodies) = self.outcome.weights();
+        let paths = 2 * self.path.len();
+        let all = ENTRY_OVERHEAD_BYTES + (paths + heads + bodies) as u64;
+        (all, bodies as u64)
     }
 
     #[inline]
     fn age(&self, now: Millis) -> u64 {
         now.since(Millis(self.checked_at.load(Ordering::Relaxed)))
+    }
+
+    #[inline]
+    fn fresh_ms(&self) -> u64 {
+        if self.watched.load(Ordering::Relaxed) {
+            WATCHED_FRESH_MS
+        } else {
+            FRESH_MS
+        }
     }
 }
 

@@ -10,55 +10,52 @@ use foldhash::fast::RandomState;
 use quick_cache::unsync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::entry::{Entry, Freshness, Verdict};
+use super::entry::{Entry, Freshness};
+use super::representation::Outcome;
 use super::store::Store;
 use crate::base::Millis;
-use crate::base::limits::{FRESH_FOR, INDEX_BYTES_MAX, INDEX_SWEEP_PAUSE, VERDICT_BYTES_MAX};
+use crate::base::limits::{INDEX_BYTES_MAX, INDEX_SWEEP_PAUSE, PAGES_BYTES_MAX};
 
 /// What one key costs besides its bytes: slot, hash table share, and the pointer to the entry.
 const KEY_OVERHEAD_BYTES: u64 = 96;
-const FRESH_MS: u64 = FRESH_FOR.as_millis() as u64;
+/// What an entry without a resource costs its worker: the entry and its head, which no store holds.
+const PAGE_OVERHEAD_BYTES: u64 = 1024;
 const SWEEP_MS: u64 = INDEX_SWEEP_PAUSE.as_millis() as u64;
-
-/// What a worker knows about the path of a request.
-#[derive(Debug)]
-pub enum Seen<'a> {
-    /// A representation; the caller judges its freshness.
-    Entry(&'a Arc<Entry>),
-    /// A fresh verdict.
-    Verdict(Verdict),
-}
 
 /// The index of one worker.
 pub struct Index {
-    entries: Paths<Arc<Entry>>,
-    /// Apart from the entries, so that requests for names that do not exist push nothing out.
-    verdicts: Paths<(Verdict, Millis)>,
+    entries: Paths,
+    /// What leads to no resource, apart from the entries, so that requests for names that do not
+    /// exist push nothing out.
+    pages: Paths,
     /// The store's count of retirements up to which this index was swept.
     swept: u64,
     swept_at: Millis,
 }
 
-type Paths<V> = Cache<Box<[u8]>, V, WeighKey, RandomState, DefaultLifecycle<Box<[u8]>, V>>;
+type Paths =
+    Cache<Box<[u8]>, Arc<Entry>, WeighKey, RandomState, DefaultLifecycle<Box<[u8]>, Arc<Entry>>>;
 
 #[derive(Clone)]
-struct WeighKey;
+struct WeighKey {
+    overhead: u64,
+}
 
-impl<V> Weighter<Box<[u8]>, V> for WeighKey {
-    fn weight(&self, key: &Box<[u8]>, _value: &V) -> u64 {
-        key.len() as u64 + KEY_OVERHEAD_BYTES
+impl Weighter<Box<[u8]>, Arc<Entry>> for WeighKey {
+    fn weight(&self, key: &Box<[u8]>, _value: &Arc<Entry>) -> u64 {
+        key.len() as u64 + self.overhead
     }
 }
 
-fn paths<V>(bytes_max: u64) -> Paths<V> {
+fn paths(bytes_max: u64, overhead: u64) -> Paths {
     let options = OptionsBuilder::new()
         .weight_capacity(bytes_max)
-        .estimated_items_capacity((bytes_max / (2 * KEY_OVERHEAD_BYTES)) as usize)
+        .estimated_items_capacity((bytes_max / (2 * overhead)) as usize)
         .build()
         .expect("both capacities are set");
     Cache::with_options(
         options,
-        WeighKey,
+        WeighKey { overhead },
         RandomState::default(),
         DefaultLifecycle::default(),
     )
@@ -74,41 +71,46 @@ impl Index {
     /// An empty index.
     pub fn new() -> Index {
         Index {
-            entries: paths(INDEX_BYTES_MAX),
-            verdicts: paths(VERDICT_BYTES_MAX),
+            entries: paths(INDEX_BYTES_MAX, KEY_OVERHEAD_BYTES),
+            pages: paths(PAGES_BYTES_MAX, PAGE_OVERHEAD_BYTES),
             swept: 0,
             swept_at: Millis::default(),
         }
     }
 
-    /// What is known about a path, by its bytes as sent.
+    /// What is known about a path, by its bytes as sent; the caller judges its freshness.
     #[inline]
-    pub fn get(&self, raw_path: &[u8], now: Millis) -> Option<Seen<'_>> {
-        if let Some(entry) = self.entries.get(raw_path) {
-            return Some(Seen::Entry(entry));
+    pub fn get(&self, raw_path: &[u8]) -> Option<&Arc<Entry>> {
+        match self.entries.get(raw_path) {
+            Some(entry) => Some(entry),
+            None => self.pages.get(raw_path),
         }
-        let (verdict, checked_at) = self.verdicts.get(raw_path)?;
-        (now.since(*checked_at) < FRESH_MS).then_some(Seen::Verdict(*verdict))
     }
 
     /// Remembers the entry behind a path, unless it went stale on its way here.
     pub fn insert(&mut self, raw_path: Box<[u8]>, entry: Arc<Entry>, now: Millis) {
-        self.verdicts.remove(&raw_path[..]);
-        let known = self.entries.peek(&raw_path[..]);
+        let is_resource = matches!(entry.outcome(), Outcome::Resource(_));
+        let (into, other) = if is_resource {
+            (&mut self.entries, &mut self.pages)
+        } else {
+            (&mut self.pages, &mut self.entries)
+        };
+        other.remove(&raw_path[..]);
+        let known = into.peek(&raw_path[..]);
         if known.is_some_and(|known| Arc::ptr_eq(known, &entry)) {
             return;
         }
         if entry.freshness(now) == Freshness::Stale {
-            self.entries.remove(&raw_path[..]);
+            into.remove(&raw_path[..]);
         } else {
-            self.entries.insert(raw_path, entry);
+            into.insert(raw_path, entry);
         }
     }
 
-    /// Remembers that a path leads to no representation.
-    pub fn insert_verdict(&mut self, raw_path: Box<[u8]>, verdict: Verdict, checked_at: Millis) {
-        self.entries.remove(&raw_path[..]);
-        self.verdicts.insert(raw_path, (verdict, checked_at));
+    /// Forgets everything: the tree behind all paths is another one.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.pages.clear();
     }
 
     /// Lets go of entries that the store has retired, so that their memory comes back. Looks
@@ -123,12 +125,12 @@ impl Index {
         }
     }
 
-    /// Paths with an entry.
+    /// Paths with a resource.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// True when no path has an entry.
+    /// True when no path has a resource.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

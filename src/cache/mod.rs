@@ -16,12 +16,16 @@
 pub mod budget;
 pub mod entry;
 pub mod index;
+pub mod representation;
+pub mod shared_bodies;
 pub mod store;
 
-pub use budget::{Budget, Permit};
-pub use entry::{Content, Entry, Freshness, Hold, Origin, Refresh, Representation, Verdict};
-pub use index::{Index, Seen};
-pub use store::{Lookup, Place, Store, StoreSettings, Stored, Ticket};
+pub use budget::{Budget, PaidBody, Permit};
+pub use entry::{Entry, Freshness, Hold, Made, Origin, Refresh};
+pub use index::Index;
+pub use representation::{About, Content, Outcome, Page, Representation, Resource, Vary};
+pub use shared_bodies::BodyKey;
+pub use store::{Lookup, Place, Store, StoreSettings, Ticket, Wanted};
 
 #[cfg(test)]
 mod tests;

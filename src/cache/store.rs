@@ -1,5 +1,15 @@
 //! The process-wide part of the cache: bounded, scan-resistant, one load at a time for one path.
 //!
+//! ```text
+//! bodies       entries with a body in memory, weighed by their bytes
+//! descriptors  entries that hold an open file, counted
+//! names        entries that know a file's heads and its name, counted
+//! loads        one placeholder for each path that is being loaded; it keeps nothing
+//! ```
+//!
+//! An entry stands in one tier. What has no room in memory is not loaded there at the cost of
+//! something else: it is known by name, and moves into memory when it is asked for often.
+//!
 //! Its locks are the only ones that a worker takes. They are taken in the slow lane only, never on
 //! a hit of an index, and held for a few map operations in memory: no wait for a disk, a peer or an
 //! allocation of a body happens under them. A load in progress holds a placeholder, not a lock;
@@ -9,11 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
-use quick_cache::sync::{Cache, EntryAction, EntryResult, PlaceholderGuard};
+use quick_cache::sync::{Cache, DefaultLifecycle, PlaceholderGuard};
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
-use super::budget::{Budget, Permit};
-use super::entry::{Entry, Hold, Verdict};
+use super::budget::{Budget, PaidBody, Permit};
+use super::entry::Entry;
+use super::representation::Outcome;
+use super::shared_bodies::{BodyKey, SharedBodies};
 use crate::base::Millis;
 
 /// How much the store may hold.
@@ -26,22 +38,15 @@ pub struct StoreSettings {
     pub entry_bytes_max: u64,
     /// Open files that are kept for larger bodies: a share of `RLIMIT_NOFILE`.
     pub descriptors_max: u64,
-}
-
-/// What a path leads to.
-#[derive(Clone, Debug)]
-pub enum Stored {
-    /// A representation.
-    Entry(Arc<Entry>),
-    /// None. Handed to those who wait for the same load, then forgotten.
-    Verdict(Verdict),
+    /// Files that are known by their heads and names (`--cache-files`).
+    pub names_max: u64,
 }
 
 /// The answer to [`Store::lookup`].
 #[derive(Debug)]
 pub enum Lookup<'a> {
     /// Compared with the disk within the time that entries stay fresh.
-    Current(Stored),
+    Current(Arc<Entry>),
     /// Unknown: the caller loads it; others wait for the ticket.
     Vacant(Ticket<'a>),
     /// Known, but to be compared with the disk by the caller; others wait for the ticket.
@@ -55,22 +60,43 @@ pub enum Place {
     Memory(Permit),
     /// It stays in its file, whose descriptor this permit pays for.
     Descriptor(Permit),
-    /// It stays in its file, and nothing is kept: too large, or the budget is used up.
+    /// It stays in its file, which is opened by its name for each answer.
+    Named,
+    /// It stays in its file, and nothing is kept: the budget is used up.
     Unkept,
+}
+
+/// Why a body is to be placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is asked for: into memory where there is room.
+    Now,
+    /// It is asked for often: into memory, instead of what is used less.
+    Often,
 }
 
 /// The process-wide cache.
 pub struct Store {
-    entries: Entries,
-    bodies: Arc<Budget>,
-    descriptors: Arc<Budget>,
+    bodies: Tier,
+    descriptors: Tier,
+    names: Tier,
+    loads: Loads,
+    body_bytes: Arc<Budget>,
+    descriptor_count: Arc<Budget>,
+    shared: SharedBodies,
     retirements: Retirements,
     /// As in the settings, or less when a shard would not admit such an entry.
     entry_bytes_max: u64,
+    /// The weight of [`Store::bodies`] above which nothing is added but what is asked for often.
+    full_bytes: u64,
+    keeps_names: bool,
 }
 
-type Entries = Cache<Vec<u8>, Stored, Weigh, RandomState, Retirements>;
-type Guard<'a> = PlaceholderGuard<'a, Vec<u8>, Stored, Weigh, RandomState, Retirements>;
+type Tier = Cache<Vec<u8>, Arc<Entry>, Weigh, RandomState, Retirements>;
+type LoadsLifecycle = DefaultLifecycle<Vec<u8>, Arc<Entry>>;
+type Loads = Cache<Vec<u8>, Arc<Entry>, KeepNothing, RandomState, LoadsLifecycle>;
+type Guard<'a> =
+    PlaceholderGuard<'a, Vec<u8>, Arc<Entry>, KeepNothing, RandomState, LoadsLifecycle>;
 
 /// One part in so many of a budget is left free by the store.
 const SLACK_SHARE: u64 = 8;
@@ -85,6 +111,8 @@ const TYPICAL_ENTRY_BYTES: u64 = 16 * 1024;
 const HOT_SHARE: f64 = 0.9;
 /// The part of a shard that one entry may fill: the policy refuses what exceeds the hot part.
 const LARGEST_SHARE: f64 = 0.8;
+/// Of one part in so many of the bodies' weight, nothing is filled without need: shards differ.
+const UNEVEN_SHARE: u64 = 16;
 
 /// The part of a budget that the store fills; the rest is for what is loaded or still being sent.
 fn kept_of(limit: u64) -> u64 {
@@ -94,96 +122,161 @@ fn kept_of(limit: u64) -> u64 {
 impl Store {
     /// An empty store.
     pub fn new(settings: StoreSettings) -> Store {
+        let keeps = settings.bytes_max > 0;
         let capacity = kept_of(settings.bytes_max);
         let largest = settings.entry_bytes_max.max(TYPICAL_ENTRY_BYTES);
-        let descriptors_kept = kept_of(settings.descriptors_max);
-        let shards = (capacity / largest.saturating_mul(LARGEST_PER_SHARD))
-            .min(descriptors_kept / LARGEST_PER_SHARD)
-            .clamp(1, SHARDS_MAX);
-        let shards = 1u64 << shards.ilog2(); // Rounded down: the cache would round up.
-        let weigh = Weigh {
-            bytes_per_descriptor: capacity / descriptors_kept.max(1),
-        };
         let retirements = Retirements::default();
-        let options = OptionsBuilder::new()
-            .shards(shards as usize)
-            .weight_capacity(capacity)
-            .hot_allocation(HOT_SHARE)
-            .estimated_items_capacity((capacity / TYPICAL_ENTRY_BYTES) as usize)
-            .build()
-            .expect("both capacities are set");
-        let entries =
-            Cache::with_options(options, weigh, RandomState::default(), retirements.clone());
-        let admitted = (entries.shard_capacity() as f64 * LARGEST_SHARE) as u64;
+        let shards = (capacity / largest.saturating_mul(LARGEST_PER_SHARD)).clamp(1, SHARDS_MAX);
+        let bodies = tier(
+            capacity,
+            capacity / TYPICAL_ENTRY_BYTES,
+            shards,
+            Weigh::Bytes,
+            &retirements,
+        );
+        let counted = |count: u64| {
+            let count = if keeps { count } else { 0 };
+            let shards = (count / LARGEST_PER_SHARD).clamp(1, SHARDS_MAX);
+            tier(count, count, shards, Weigh::One, &retirements)
+        };
+        let admitted = (bodies.shard_capacity() as f64 * LARGEST_SHARE) as u64;
         Store {
             entry_bytes_max: settings.entry_bytes_max.min(admitted),
-            entries,
-            bodies: Budget::new(settings.bytes_max),
-            descriptors: Budget::new(settings.descriptors_max),
+            full_bytes: capacity - capacity / UNEVEN_SHARE,
+            bodies,
+            descriptors: counted(kept_of(settings.descriptors_max)),
+            names: counted(settings.names_max),
+            loads: loads(),
+            body_bytes: Budget::new(settings.bytes_max),
+            descriptor_count: Budget::new(settings.descriptors_max),
+            shared: SharedBodies::default(),
             retirements,
+            keeps_names: keeps && settings.names_max > 0,
         }
     }
 
     /// What is known about a canonical path. When it is not known well enough, one caller at a time
     /// gets a ticket, and the others wait here until it is filled or dropped.
     pub async fn lookup(&self, path: &[u8], now: Millis) -> Lookup<'_> {
-        match self.entries.get_value_or_guard_async(path).await {
-            Ok(Stored::Entry(entry)) if !entry.is_current(now) => {}
-            Ok(stored) => return Lookup::Current(stored),
-            Err(guard) => return Lookup::Vacant(Ticket::new(guard, None, self)),
+        let current = |entry: &Arc<Entry>| entry.is_current(now);
+        if let Some(entry) = self.known(path).filter(current) {
+            return Lookup::Current(entry);
         }
-        // Stale: replaced by a placeholder, unless somebody else did so meanwhile.
-        let is_current = |stored: &Stored| match stored {
-            Stored::Entry(entry) => entry.is_current(now),
-            Stored::Verdict(_) => true,
+        let guard = match self.loads.get_value_or_guard_async(path).await {
+            Ok(entry) => return Lookup::Current(entry),
+            Err(guard) => guard,
         };
-        let replace = |_: &Vec<u8>, stored: &mut Stored| {
-            if is_current(stored) {
-                EntryAction::Retain(stored.clone())
-            } else {
-                EntryAction::ReplaceWithGuard
+        // Whoever held the placeholder before us may have filled it.
+        match self.known(path) {
+            Some(entry) if current(&entry) => Lookup::Current(entry),
+            Some(entry) => {
+                let old = Some(Arc::clone(&entry));
+                let ticket = Ticket {
+                    guard,
+                    old,
+                    store: self,
+                };
+                Lookup::Stale(ticket, entry)
             }
-        };
-        match self.entries.entry_async(path, replace).await {
-            EntryResult::Retained(stored) => Lookup::Current(stored),
-            EntryResult::Vacant(guard) => Lookup::Vacant(Ticket::new(guard, None, self)),
-            EntryResult::Replaced(guard, Stored::Entry(entry)) => {
-                Lookup::Stale(Ticket::new(guard, Some(Arc::clone(&entry)), self), entry)
-            }
-            EntryResult::Replaced(_, Stored::Verdict(_)) => {
-                unreachable!("verdicts are always current")
-            }
-            EntryResult::Removed(..) | EntryResult::Timeout => {
-                unreachable!("neither a removal nor a time limit was asked for")
-            }
+            None => Lookup::Vacant(Ticket {
+                guard,
+                old: None,
+                store: self,
+            }),
         }
     }
 
-    /// Decides where the content of a new entry goes, and pays for it.
-    pub fn place(&self, len: u64) -> Place {
-        if len <= self.entry_bytes_max {
-            return self.bodies.take(len).map_or(Place::Unkept, Place::Memory);
+    /// The entry of a path, however old.
+    pub fn peek(&self, path: &[u8]) -> Option<Arc<Entry>> {
+        self.known(path)
+    }
+
+    /// True unless the cache is off.
+    pub fn keeps_anything(&self) -> bool {
+        self.body_bytes.limit() > 0
+    }
+
+    /// Puts an entry in place of the one of its path, if that is there.
+    pub fn replace(&self, entry: &Arc<Entry>) {
+        if self.known(entry.path()).is_some() {
+            self.keep(entry);
         }
-        self.descriptors
-            .take(1)
-            .map_or(Place::Unkept, Place::Descriptor)
+    }
+
+    fn known(&self, path: &[u8]) -> Option<Arc<Entry>> {
+        let mut tiers = [&self.bodies, &self.names, &self.descriptors].into_iter();
+        tiers.find_map(|tier| tier.get(path))
+    }
+
+    /// Decides where the content of a new entry goes, and pays for it.
+    pub fn place(&self, len: u64, wanted: Wanted) -> Place {
+        if len > self.entry_bytes_max {
+            let permit = self.descriptor_count.take(1);
+            return permit.map_or(Place::Unkept, Place::Descriptor);
+        }
+        let is_full = || self.bodies.weight() + len > self.full_bytes;
+        if self.keeps_names && wanted == Wanted::Now && is_full() {
+            return Place::Named;
+        }
+        match self.body_bytes.take(len) {
+            Some(permit) => Place::Memory(permit),
+            None if self.keeps_names => Place::Named,
+            None => Place::Unkept,
+        }
+    }
+
+    /// Pays for a body of `len` bytes that is not a file's own, if there is room.
+    pub fn pay(&self, len: u64) -> Option<Permit> {
+        self.body_bytes.take(len)
+    }
+
+    /// The body of a file in this state, when somebody holds it.
+    pub fn shared_body(&self, key: &BodyKey) -> Option<PaidBody> {
+        self.shared.get(key)
+    }
+
+    /// Lets others find a body.
+    pub fn share_body(&self, key: BodyKey, body: &PaidBody) {
+        self.shared.insert(key, body);
     }
 
     /// Notes that the policy should know of a hit: hits of an index never reach it, so whoever
     /// compares an entry in the background says that the entry is in use.
     pub fn mark_used(&self, entry: &Entry) {
-        drop(self.entries.get(entry.path()));
+        drop(self.known(entry.path()));
     }
 
     /// Forgets an entry that is no longer what the disk holds.
     pub fn forget(&self, entry: &Arc<Entry>) {
         // Removed first: once it is seen as retired, a lookup no longer finds it.
-        let is_this = |stored: &Stored| match stored {
-            Stored::Entry(other) => Arc::ptr_eq(other, entry),
-            Stored::Verdict(_) => false,
-        };
-        drop(self.entries.remove_if(entry.path(), is_this));
+        let is_this = |other: &Arc<Entry>| Arc::ptr_eq(other, entry);
+        for tier in [&self.bodies, &self.names, &self.descriptors] {
+            drop(tier.remove_if(entry.path(), is_this));
+        }
         self.retirements.retire(entry);
+    }
+
+    /// Puts an entry into its tier, in place of any other of its path.
+    fn keep(&self, entry: &Arc<Entry>) {
+        let is_resource = matches!(entry.outcome(), Outcome::Resource(_));
+        let (_, body_bytes) = entry.weight();
+        let into = match entry.hold() {
+            _ if !is_resource => None,
+            hold if hold.is_unkept => None,
+            _ if body_bytes > 0 => Some(&self.bodies),
+            hold if !hold.descriptors.is_empty() => Some(&self.descriptors),
+            _ => Some(&self.names),
+        };
+        for tier in [&self.bodies, &self.names, &self.descriptors] {
+            if let Some((_, other)) = tier.remove(entry.path())
+                && !Arc::ptr_eq(&other, entry)
+            {
+                self.retirements.retire(&other);
+            }
+        }
+        if let Some(tier) = into {
+            tier.insert(entry.path().to_vec(), Arc::clone(entry));
+        }
     }
 
     /// Grows whenever an entry is retired.
@@ -195,86 +288,97 @@ impl Store {
     /// and should let them go now.
     pub fn is_pressed(&self) -> bool {
         let is_pressed = |budget: &Budget| budget.live() > kept_of(budget.limit());
-        is_pressed(&self.bodies) || is_pressed(&self.descriptors)
+        is_pressed(&self.body_bytes) || is_pressed(&self.descriptor_count)
     }
 
     /// Bytes of bodies that are alive, wherever they are held.
     pub fn live_bytes(&self) -> u64 {
-        self.bodies.live()
+        self.body_bytes.live()
     }
 
     /// Descriptors that entries keep open.
     pub fn live_descriptors(&self) -> u64 {
-        self.descriptors.live()
+        self.descriptor_count.live()
     }
 
     /// Entries that the store holds.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.bodies.len() + self.names.len() + self.descriptors.len()
     }
 
     /// True when the store holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
+}
+
+fn tier(
+    capacity: u64,
+    items: u64,
+    shards: u64,
+    weigh: Weigh,
+    retirements: &Retirements,
+) -> Tier {
+    let shards = 1u64 << shards.max(1).ilog2(); // Rounded down: the cache would round up.
+    let options = OptionsBuilder::new()
+        .shards(shards as usize)
+        .weight_capacity(capacity)
+        .hot_allocation(HOT_SHARE)
+        .estimated_items_capacity(items as usize)
+        .build()
+        .expect("both capacities are set");
+    Cache::with_options(options, weigh, RandomState::default(), retirements.clone())
+}
+
+fn loads() -> Loads {
+    let options = OptionsBuilder::new()
+        .shards(SHARDS_MAX as usize)
+        .weight_capacity(0)
+        .estimated_items_capacity(0)
+        .build()
+        .expect("both capacities are set");
+    let lifecycle = DefaultLifecycle::default();
+    Cache::with_options(options, KeepNothing, RandomState::default(), lifecycle)
 }
 
 /// The right and duty to say what a path leads to. Dropped unfilled, it passes to the next waiter.
-#[derive(Debug)]
 #[must_use = "those who wait for the path wait for this ticket"]
 pub struct Ticket<'a> {
     guard: Guard<'a>,
-    outgoing: Outgoing<'a>,
-}
-
-impl<'a> Ticket<'a> {
-    fn new(guard: Guard<'a>, old: Option<Arc<Entry>>, store: &'a Store) -> Ticket<'a> {
-        let retirements = &store.retirements;
-        Ticket {
-            guard,
-            outgoing: Outgoing { old, retirements },
-        }
-    }
-
-    /// Puts back the entry that was found unchanged.
-    pub fn confirm(mut self, now: Millis) {
-        let entry = self
-            .outgoing
-            .old
-            .take()
-            .expect("only a stale entry is confirmed");
-        entry.touch(now);
-        self.insert(Stored::Entry(entry));
-    }
-
-    /// Says what the path leads to and wakes those who wait. Keeps a representation if there is
-    /// room for it; otherwise it is handed out retired.
-    pub fn fill(self, stored: Stored) {
-        self.insert(stored);
-    }
-
-    fn insert(self, stored: Stored) {
-        // The placeholder is gone only when somebody removed the path, which nobody does while it
-        // is a placeholder: `forget` compares the entry.
-        if let Err(Stored::Entry(entry)) = self.guard.insert(stored) {
-            self.outgoing.retirements.retire(&entry);
-        }
-    }
-}
-
-/// Retires the entry that a ticket replaced, unless it was put back.
-#[derive(Debug)]
-struct Outgoing<'a> {
     old: Option<Arc<Entry>>,
-    retirements: &'a Retirements,
+    store: &'a Store,
 }
 
-impl Drop for Outgoing<'_> {
-    fn drop(&mut self) {
-        if let Some(old) = self.old.take() {
-            self.retirements.retire(&old);
-        }
+impl std::fmt::Debug for Ticket<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Ticket").field("old", &self.old).finish_non_exhaustive()
     }
+}
+
+impl Ticket<'_> {
+    /// The entry that was found unchanged goes on.
+    pub fn confirm(self) {
+        let entry = self.old.expect("only a stale entry is confirmed");
+        hand_out(self.guard, entry);
+    }
+
+    /// Says what the path leads to and wakes those who wait. Keeps a resource if there is room for
+    /// it; otherwise it is handed out retired.
+    pub fn fill(self, entry: Arc<Entry>) {
+        self.store.keep(&entry);
+        if let Some(old) = &self.old
+            && !Arc::ptr_eq(old, &entry)
+        {
+            self.store.retirements.retire(old); // It may have been evicted meanwhile.
+        }
+        hand_out(self.guard, entry);
+    }
+}
+
+/// Gives the entry to those who wait. Nobody removes placeholders, so that this cannot fail; if it
+/// did, those who wait would load the path themselves.
+fn hand_out(guard: Guard<'_>, entry: Arc<Entry>) {
+    drop(guard.insert(entry));
 }
 
 /// Counts retirements; as the policy's life-cycle hook, retires what is evicted or refused.
@@ -290,37 +394,42 @@ impl Retirements {
     }
 }
 
-impl Lifecycle<Vec<u8>, Stored> for Retirements {
+impl Lifecycle<Vec<u8>, Arc<Entry>> for Retirements {
     /// Dropped after the lock was released: freeing a large body takes its time.
-    type RequestState = Vec<Stored>;
+    type RequestState = Vec<Arc<Entry>>;
 
-    fn on_evict(&self, evicted: &mut Vec<Stored>, _path: Vec<u8>, stored: Stored) {
-        if let Stored::Entry(entry) = &stored {
-            self.retire(entry);
-        }
-        evicted.push(stored);
+    /// A second chance for what an index has served since the policy looked last.
+    fn is_pinned(&self, _path: &Vec<u8>, entry: &Arc<Entry>) -> bool {
+        entry.take_used()
+    }
+
+    fn on_evict(&self, evicted: &mut Vec<Arc<Entry>>, _path: Vec<u8>, entry: Arc<Entry>) {
+        self.retire(&entry);
+        evicted.push(entry);
     }
 }
 
-#[derive(Clone)]
-struct Weigh {
-    /// An entry in a file weighs at least its share of the descriptors, so that the policy also
-    /// makes room among those.
-    bytes_per_descriptor: u64,
+#[derive(Clone, Copy)]
+enum Weigh {
+    Bytes,
+    One,
 }
 
-/// Heavier than any store: refused after it was handed to those who wait.
-const NEVER_KEPT: u64 = u64::MAX;
-
-impl Weighter<Vec<u8>, Stored> for Weigh {
-    fn weight(&self, _path: &Vec<u8>, stored: &Stored) -> u64 {
-        match stored {
-            Stored::Verdict(_) => NEVER_KEPT,
-            Stored::Entry(entry) => match entry.hold() {
-                Hold::Bytes => entry.weight(),
-                Hold::Descriptor(_) => entry.weight().max(self.bytes_per_descriptor),
-                Hold::Unkept => NEVER_KEPT,
-            },
+impl Weighter<Vec<u8>, Arc<Entry>> for Weigh {
+    fn weight(&self, _path: &Vec<u8>, entry: &Arc<Entry>) -> u64 {
+        match self {
+            Weigh::Bytes => entry.weight().0,
+            Weigh::One => 1,
         }
+    }
+}
+
+/// Heavier than any cache: refused after it was handed to those who wait.
+#[derive(Clone)]
+struct KeepNothing;
+
+impl Weighter<Vec<u8>, Arc<Entry>> for KeepNothing {
+    fn weight(&self, _path: &Vec<u8>, _entry: &Arc<Entry>) -> u64 {
+        u64::MAX
     }
 }

@@ -5,13 +5,14 @@
 //! not the same, and what would have to wait for a disk, is left to the slow lane.
 
 use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, ResolveFlags, openat2};
 
 use super::find::{OPEN_FLAGS, resolve_flags, stat};
 use super::operation::SharedFile;
-use super::{FileRange, FileRead, FileStat, Links, file_read};
+use super::{Errno, FileRange, FileRead, FileStat, Links, file_read};
 
 /// A regular file by its name, in a known state.
 #[derive(Debug)]
@@ -22,6 +23,32 @@ pub struct NamedFile {
     pub path: CString,
     /// The state that is known.
     pub stat: FileStat,
+}
+
+impl NamedFile {
+    /// Opens it, which may wait for a disk.
+    pub fn open(&self) -> Result<OwnedFd, Errno> {
+        let resolve = resolve_flags(Links::Refused);
+        let opened = openat2(&self.root, &*self.path, OPEN_FLAGS, Mode::empty(), resolve);
+        opened.map_err(Errno::from)
+    }
+}
+
+/// Reads a whole file, which may wait for a disk; `None` when it is not in the state `stat` any more.
+pub fn read_whole(file: impl AsFd, expected: &FileStat) -> Option<Vec<u8>> {
+    let len = usize::try_from(expected.len).ok()?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).ok()?;
+    while bytes.len() < len {
+        let offset = bytes.len() as u64;
+        match rustix::io::pread(&file, rustix::buffer::spare_capacity(&mut bytes), offset) {
+            Ok(0) => return None,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+    bytes.truncate(len);
+    (stat(&file) == Ok(*expected)).then_some(bytes)
 }
 
 /// What [`read_named`] found.

@@ -23,11 +23,22 @@ pub struct Page {
 
 /// The statuses that have a page, with the sentence that explains them.
 const SENTENCES: &[(Status, &str)] = &[
+    (Status::MOVED_PERMANENTLY, "It is at another address now."),
+    (Status::FOUND, "It is at another address for now."),
+    (Status::SEE_OTHER, "Another address answers."),
+    (
+        Status::TEMPORARY_REDIRECT,
+        "It is at another address for now.",
+    ),
     (
         Status::PERMANENT_REDIRECT,
-        "It is a directory: its address ends in a slash.",
+        "It is at another address now.",
     ),
     (Status::BAD_REQUEST, "The request is not valid HTTP."),
+    (
+        Status::UNAUTHORIZED,
+        "It is shown to those who say who they are.",
+    ),
     (Status::FORBIDDEN, "The server may not read this file."),
     (Status::NOT_FOUND, "There is nothing at this address."),
     (
@@ -35,9 +46,14 @@ const SENTENCES: &[(Status, &str)] = &[
         "This resource can only be read.",
     ),
     (
+        Status::NOT_ACCEPTABLE,
+        "There is no form of it that the request accepts.",
+    ),
+    (
         Status::REQUEST_TIMEOUT,
         "The request did not arrive in time.",
     ),
+    (Status::GONE, "It is no longer here."),
     (
         Status::PRECONDITION_FAILED,
         "The file is not in the state that the request asks for.",
@@ -62,6 +78,10 @@ const SENTENCES: &[(Status, &str)] = &[
     (
         Status::HEADER_FIELDS_TOO_LARGE,
         "The header fields are too large.",
+    ),
+    (
+        Status::UNAVAILABLE_FOR_LEGAL_REASONS,
+        "It may not be shown, for legal reasons.",
     ),
     (
         Status::INTERNAL_SERVER_ERROR,

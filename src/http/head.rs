@@ -74,25 +74,28 @@ impl OwnedRequestHead {
         }
     }
 
-    /// Gives `read` the head as a borrowed one.
-    pub fn with<R>(&self, read: impl FnOnce(&RequestHead<'_>) -> R) -> R {
-        let list: Vec<Field<'_>> = self
-            .fields
+    /// Its field lines, for [`OwnedRequestHead::borrow`].
+    pub fn list(&self) -> Vec<Field<'_>> {
+        self.fields
             .iter()
             .map(|(name, value)| Field {
                 name: std::str::from_utf8(self.part(*name)).expect("it was a &str when copied"),
                 value: self.part(*value),
             })
-            .collect();
-        read(&RequestHead {
+            .collect()
+    }
+
+    /// The head as a borrowed one; `list` is its own.
+    pub fn borrow<'a>(&'a self, list: &'a [Field<'a>]) -> RequestHead<'a> {
+        RequestHead {
             method: self.method,
             version: self.version,
             form: self.form,
             path: self.path(),
             query: self.query.map(|part| self.part(part)),
             authority: self.authority.map(|part| self.part(part)),
-            fields: Fields::new(&list),
-        })
+            fields: Fields::new(list),
+        }
     }
 
     /// The path as sent.
@@ -137,11 +140,11 @@ mod tests {
             fields: Fields::new(&list),
         };
         let owned = OwnedRequestHead::new(&head);
-        owned.with(|copy| {
-            assert_eq!((copy.path, copy.query), (head.path, head.query));
-            assert_eq!(copy.authority, head.authority);
-            assert_eq!(copy.fields.get(Known::IfNoneMatch), Some(&b"\"x\""[..]));
-            assert_eq!(copy.fields.list(), head.fields.list());
-        });
+        let list = owned.list();
+        let copy = owned.borrow(&list);
+        assert_eq!((copy.path, copy.query), (head.path, head.query));
+        assert_eq!(copy.authority, head.authority);
+        assert_eq!(copy.fields.get(Known::IfNoneMatch), Some(&b"\"x\""[..]));
+        assert_eq!(copy.fields.list(), head.fields.list());
     }
 }

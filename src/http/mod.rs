@@ -4,6 +4,7 @@
 //! be wrong; nothing behind them checks again.
 
 pub mod authority;
+pub mod coding;
 pub mod conditions;
 pub mod date;
 pub mod fault;
@@ -24,6 +25,7 @@ pub mod target;
 pub mod validator;
 
 pub use authority::Authority;
+pub use coding::{AcceptedCodings, Coding, CodingSet};
 pub use conditions::Selected;
 pub use date::DateField;
 pub use fault::Fault;

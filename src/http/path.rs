@@ -67,6 +67,15 @@ impl SafePath {
         })
     }
 
+    /// The root itself.
+    pub fn root() -> SafePath {
+        SafePath {
+            bytes: Vec::new(),
+            ends_in_slash: true,
+            hidden: false,
+        }
+    }
+
     /// The path relative to its root, without slashes at its ends; empty for the root.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -96,6 +105,98 @@ impl SafePath {
     /// True for a name that may stand as one segment of a safe path.
     pub fn is_segment(name: &[u8]) -> bool {
         !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | 0))
+    }
+
+    /// The directory that holds the last segment, without a slash at its end; empty for the root.
+    pub fn parent(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len() - self.file_name().len()]
+            .strip_suffix(b"/")
+            .unwrap_or_default()
+    }
+
+    /// What is left of the path behind a prefix of `prefix_len` bytes that ends at a segment.
+    #[must_use]
+    pub fn below(&self, prefix_len: usize) -> SafePath {
+        let rest = &self.bytes[prefix_len..];
+        SafePath {
+            bytes: rest.strip_prefix(b"/").unwrap_or(rest).to_vec(),
+            ends_in_slash: self.ends_in_slash,
+            hidden: self.hidden,
+        }
+    }
+
+    /// The path with `suffix` behind its last segment, naming a file. The suffix comes from the
+    /// configuration or from a table: no slash, no NUL.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> SafePath {
+        assert!(!suffix.contains(['/', '\0']), "not the end of a segment");
+        let mut bytes = self.bytes.clone();
+        bytes.extend_from_slice(suffix.as_bytes());
+        SafePath {
+            bytes,
+            ends_in_slash: false,
+            hidden: self.hidden,
+        }
+    }
+
+    /// The path with another last segment, naming a file.
+    #[must_use]
+    pub fn with_file_name(&self, name: &[u8]) -> SafePath {
+        assert!(SafePath::is_segment(name), "not one segment");
+        let mut bytes = self.bytes[..self.bytes.len() - self.file_name().len()].to_vec();
+        bytes.extend_from_slice(name);
+        SafePath {
+            bytes,
+            ends_in_slash: false,
+            hidden: self.hidden,
+        }
+    }
+
+    /// The same path, asking for a directory or not.
+    #[must_use]
+    pub fn with_final_slash(&self, ends_in_slash: bool) -> SafePath {
+        SafePath {
+            bytes: self.bytes.clone(),
+            ends_in_slash,
+            hidden: self.hidden,
+        }
+    }
+
+    /// A path that is decoded already, with its leading slash: from the configuration, or made of a
+    /// request's own decoded parts.
+    pub fn from_decoded(decoded: &[u8]) -> Option<SafePath> {
+        let rest = decoded.strip_prefix(b"/")?;
+        let mut bytes = Vec::with_capacity(rest.len());
+        for segment in rest.split(|byte| *byte == b'/') {
+            match segment {
+                b"" | b"." => continue,
+                b".." => return None,
+                _ if segment.contains(&0) => return None,
+                _ => {}
+            }
+            if !bytes.is_empty() {
+                bytes.push(b'/');
+            }
+            bytes.extend_from_slice(segment);
+        }
+        if bytes.len() > PATH_BYTES_MAX {
+            return None;
+        }
+        Some(SafePath {
+            hidden: is_hidden(&bytes),
+            ends_in_slash: rest.is_empty() || rest.ends_with(b"/"),
+            bytes,
+        })
+    }
+
+    /// The decoded path with its leading slash, and its final one, as rules look at it.
+    pub fn to_decoded(&self) -> Vec<u8> {
+        let slash: &[u8] = if self.ends_in_slash && !self.bytes.is_empty() {
+            b"/"
+        } else {
+            b""
+        };
+        [b"/", &self.bytes[..], slash].concat()
     }
 
     /// The file `name` in the directory that this path names. `name` comes from the configuration,
@@ -173,6 +274,29 @@ mod tests {
 
     fn is(raw: &str, path: &str, ends_in_slash: bool) {
         assert_eq!(parse(raw), Ok((path.to_owned(), ends_in_slash)), "{raw}");
+    }
+
+    #[test]
+    fn parts_and_neighbours_of_a_path() {
+        let path = SafePath::parse(b"/a/b/c.html").unwrap();
+        assert_eq!((path.parent(), path.file_name()), (&b"a/b"[..], &b"c.html"[..]));
+        assert_eq!(path.below(1).as_bytes(), b"b/c.html");
+        assert_eq!(path.below(0).as_bytes(), b"a/b/c.html");
+        assert_eq!(path.with_suffix(".br").as_bytes(), b"a/b/c.html.br");
+        assert_eq!(path.with_file_name(b"d").as_bytes(), b"a/b/d");
+        assert_eq!(path.with_final_slash(true).to_decoded(), b"/a/b/c.html/");
+        let root = SafePath::parse(b"/").unwrap();
+        assert_eq!((root.parent(), root.to_decoded()), (&b""[..], b"/".to_vec()));
+        let top = SafePath::parse(b"/a").unwrap();
+        assert_eq!((top.parent(), top.file_name()), (&b""[..], &b"a"[..]));
+        for decoded in [&b"/a/b/c.html"[..], b"/", b"/a/", b"/.well-known/x", b"/.a"] {
+            let path = SafePath::from_decoded(decoded).unwrap();
+            assert_eq!(path.to_decoded(), decoded);
+            assert_eq!(SafePath::parse(decoded), Ok(path));
+        }
+        for refused in [&b"a"[..], b"", b"/a/../b", b"/a\0"] {
+            assert_eq!(SafePath::from_decoded(refused), None);
+        }
     }
 
     /// RFC 3986 §5.2.4, §6.2.2

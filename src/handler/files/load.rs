@@ -1,214 +1,511 @@
-//! Makes an entry from a file, and compares entries with their files again. Slow lane only.
-//!
-//! A body in memory is read whole and proven: the file must be in the same state before and after
-//! the read, so that no answer mixes two states or has a wrong length.
+//! Makes entries, and compares them with the disk again. Slow lane only.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::render;
-use super::resolve::{Found, resolve, verdict_of};
-use super::site::Directory;
+use super::contents::{Placed, Unread, is_racy};
+use super::pages;
+use super::render::{self, Dress};
+use super::resolve::{Found, FoundFile, Resolved, Resolver};
+use super::site::{Site, Tree};
+use super::variants::Variant;
+use super::walk::{Trail, Verdict, Walk};
 use crate::base::Now;
-use crate::base::limits::{LOAD_ATTEMPTS_MAX, RACY_WINDOW};
+use crate::base::limits::{COMPRESS_BYTES_MAX, COMPRESS_BYTES_MIN, LOAD_ATTEMPTS_MAX};
 use crate::cache::{
-    Content, Entry, Hold, Lookup, Origin, Permit, Place, Refresh, Store, Stored, Verdict,
+    About, Content, Entry, Hold, Lookup, Made, Origin, Outcome, Page, Refresh, Representation, Resource,
+    Store, Vary, Wanted,
 };
-use crate::engine::Errno;
-use crate::engine::operation::{FileStat, SharedFile};
-use crate::http::{SafePath, Validators, media_type};
+use crate::engine::operation::FileStat;
+use crate::http::{Coding, CodingSet, RequestHead, SafePath, Status, Validators, media_type};
 use crate::task::Io;
+use crate::watch::Watch;
 
-/// One site's loads.
+/// One load.
 #[derive(Clone, Copy)]
 pub(super) struct Loader<'a> {
-    pub(super) directory: &'a Directory,
+    pub(super) site: &'a Site,
+    pub(super) tree: &'a Tree,
     pub(super) store: &'a Store,
+    pub(super) watch: &'a Watch,
     pub(super) io: &'a Io,
     pub(super) now: Now,
+    pub(super) wanted: Wanted,
+    /// Nothing is kept: the file is opened for this one answer.
+    pub(super) opens: bool,
 }
 
-/// Why an attempt to read a file gave no entry.
-enum Unread {
-    /// It was written to meanwhile.
-    Changed,
-    /// It only grew meanwhile; here is its earlier state, which was read whole.
-    Grew(Bytes),
-    Verdict(Verdict),
+/// What a path leads to.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    pub(super) entry: Arc<Entry>,
+    /// It says something about the path rather than about this moment or this request.
+    pub(super) is_lasting: bool,
+}
+
+impl Fetched {
+    fn lasting(entry: Arc<Entry>) -> Fetched {
+        Fetched {
+            entry,
+            is_lasting: true,
+        }
+    }
 }
 
 impl Loader<'_> {
     /// What `path` leads to: from the store, from the disk, or from somebody else's load.
-    pub(super) async fn fetch(&self, path: &SafePath) -> Stored {
-        let key = store_key(path);
-        match self.store.lookup(&key, self.now.monotonic).await {
-            Lookup::Current(stored) => stored,
-            Lookup::Vacant(ticket) => {
-                let found = resolve(self.directory, path, self.io).await;
-                let stored = self.load(path, key, found).await;
-                ticket.fill(stored.clone());
-                stored
-            }
-            Lookup::Stale(ticket, entry) => {
-                let found = resolve(self.directory, path, self.io).await;
-                if is_unchanged(&entry, &found) {
-                    ticket.confirm(self.now.monotonic);
-                    return Stored::Entry(entry);
-                }
-                drop(entry);
-                let stored = self.load(path, key, found).await;
-                ticket.fill(stored.clone());
-                stored
-            }
+    pub(super) async fn fetch(&self, path: &SafePath, head: &RequestHead<'_>) -> Fetched {
+        let key = self.site.store_key(self.tree.generation, path);
+        let (ticket, old) = match self.store.lookup(&key, self.now.monotonic).await {
+            Lookup::Current(entry) => return Fetched::lasting(entry),
+            Lookup::Vacant(ticket) => (ticket, None),
+            Lookup::Stale(ticket, entry) => (ticket, Some(entry)),
+        };
+        let (resolved, trail) = self.resolve(path, head).await;
+        if let Some(old) = &old
+            && (self.confirms(old, &resolved, &trail) || self.keeps_removed(old, path, &resolved))
+        {
+            ticket.confirm();
+            return Fetched::lasting(Arc::clone(old));
+        }
+        let fetched = self.load(path, key, head, resolved, trail, old).await;
+        ticket.fill(Arc::clone(&fetched.entry));
+        fetched
+    }
+
+    /// What `path` leads to for this one request.
+    pub(super) async fn fetch_for_request(
+        &self,
+        path: &SafePath,
+        head: &RequestHead<'_>,
+    ) -> Fetched {
+        let key = self.site.store_key(self.tree.generation, path);
+        let (mut resolved, trail) = self.resolve(path, head).await;
+        resolved.is_per_request = false;
+        let fetched = self.load(path, key, head, resolved, trail, None).await;
+        Fetched {
+            is_lasting: false,
+            ..fetched
         }
     }
 
     /// Compares an ageing entry with the disk while it is still being served.
-    pub(super) async fn refresh(&self, refresh: Refresh, path: &SafePath) {
+    pub(super) async fn refresh(&self, refresh: Refresh, path: &SafePath, head: &RequestHead<'_>) {
         let entry = refresh.entry();
-        let found = resolve(self.directory, path, self.io).await;
-        if is_unchanged(entry, &found) {
-            entry.touch(self.now.monotonic);
+        let (resolved, trail) = self.resolve(path, head).await;
+        if self.confirms(entry, &resolved, &trail) {
             self.store.mark_used(entry);
-        } else {
+        } else if !self.keeps_removed(entry, path, &resolved) {
             // The next request loads it: it must wait for the new state anyway.
             self.store.forget(entry);
         }
     }
 
-    async fn load(&self, path: &SafePath, key: Box<[u8]>, found: Result<Found, Verdict>) -> Stored {
-        let mut found = found;
+    /// Makes an entry anew that is asked for often, with its body in memory.
+    pub(super) async fn promote(&self, path: &SafePath, head: &RequestHead<'_>) -> Option<Fetched> {
+        let key = self.site.store_key(self.tree.generation, path);
+        let (resolved, trail) = self.resolve(path, head).await;
+        if !matches!(resolved.found, Found::File { .. }) {
+            return None;
+        }
+        let fetched = self.load(path, key, head, resolved, trail, None).await;
+        self.store.replace(&fetched.entry);
+        Some(fetched)
+    }
+
+    async fn resolve(&self, path: &SafePath, head: &RequestHead<'_>) -> (Resolved, Trail) {
+        let settings = self.site.settings();
+        let walk = Walk {
+            tree: self.tree,
+            io: self.io,
+            watch: self.watch,
+            follows_links: settings.finding.follow_symlinks,
+            trail: Trail::default(),
+        };
+        let mut resolver = Resolver { settings, walk };
+        let resolved = resolver.resolve(path, head).await;
+        (resolved, resolver.walk.trail)
+    }
+
+    /// True when the disk proves that `old` may go on.
+    fn confirms(&self, old: &Arc<Entry>, resolved: &Resolved, trail: &Trail) -> bool {
+        let Found::File { file, status } = &resolved.found else {
+            return false;
+        };
+        let is_same = *status == Status::OK
+            && !resolved.is_per_request
+            && old.is_unchanged(&file.states())
+            && old.made().is_empty();
+        if is_same {
+            old.touch(self.now.monotonic);
+            self.follow(old, trail);
+        }
+        is_same
+    }
+
+    /// Lets the watch tell the entry of changes, where everything that it depends on is watched.
+    pub(super) fn follow(&self, entry: &Arc<Entry>, trail: &Trail) {
+        let Some(seen) = trail.watched() else {
+            return;
+        };
+        // In this order: what happens behind the registration makes it suspect again.
+        entry.set_watched();
+        if !self.watch.register(entry, seen) {
+            entry.suspect();
+        }
+    }
+
+    /// True when the file behind `old` is gone and its name holds a hash: who has an older page may
+    /// still ask for it, for a while.
+    fn keeps_removed(&self, old: &Arc<Entry>, path: &SafePath, resolved: &Resolved) -> bool {
+        let keep = self.site.settings().keep_removed;
+        let is_gone = matches!(resolved.found, Found::Refused(Verdict::Missing));
+        let is_kept = is_gone
+            && !keep.is_zero()
+            && crate::route::cache_control::has_hash(path.file_name())
+            && is_in_hand(old)
+            && old.keep_for(keep, self.now.monotonic);
+        if is_kept {
+            old.touch(self.now.monotonic);
+        }
+        is_kept
+    }
+
+    /// What an earlier tree holds under a name with a hash.
+    async fn load_removed(
+        &self,
+        path: &SafePath,
+        key: &[u8],
+        head: &RequestHead<'_>,
+    ) -> Option<Fetched> {
+        if !crate::route::cache_control::has_hash(path.file_name()) {
+            return None;
+        }
+        let now = std::time::Instant::now();
+        for (tree, until) in &self.tree.previous {
+            if *until <= now {
+                continue;
+            }
+            let earlier = Loader { tree, ..*self };
+            let old_key = self.site.store_key(tree.generation, path);
+            if let Some(old) = self.store.peek(&old_key)
+                && is_in_hand(&old)
+            {
+                old.touch(self.now.monotonic);
+                return Some(Fetched::lasting(old));
+            }
+            let (resolved, _) = earlier.resolve(path, head).await;
+            if let Found::File { file, status } = &resolved.found
+                && *status == Status::OK
+                && let Ok(entry) = earlier.make(path, key.into(), file, Vec::new()).await
+            {
+                return Some(Fetched::lasting(Arc::new(entry)));
+            }
+        }
+        None
+    }
+
+    /// Makes an entry of what was found. A file that changes while it is read is found again.
+    async fn load(
+        &self,
+        path: &SafePath,
+        key: Box<[u8]>,
+        head: &RequestHead<'_>,
+        resolved: Resolved,
+        trail: Trail,
+        old: Option<Arc<Entry>>,
+    ) -> Fetched {
+        let (mut resolved, mut trail) = (resolved, trail);
         for attempt in 1..=LOAD_ATTEMPTS_MAX {
-            let is_last = attempt == LOAD_ATTEMPTS_MAX;
-            let this = match found {
-                Ok(found) => found,
-                Err(verdict) => return Stored::Verdict(verdict),
+            if resolved.is_per_request {
+                let outcome = Outcome::PerRequest;
+                return Fetched::lasting(self.page_entry(key, outcome, &trail));
+            }
+            let Found::File { file, status } = &resolved.found else {
+                break;
             };
-            match self.load_found(&key, &this).await {
-                Ok(entry) => return Stored::Entry(Arc::new(entry)),
-                Err(Unread::Verdict(verdict)) => return Stored::Verdict(verdict),
-                Err(Unread::Grew(bytes)) if is_last => {
-                    return Stored::Entry(Arc::new(self.snapshot(&key, &this, bytes)));
+            if *status != Status::OK {
+                let page = pages::of_file(self, path, file, *status).await;
+                return Fetched::lasting(self.page_entry(key, Outcome::Page(page), &trail));
+            }
+            let states = file.states();
+            let made = old.as_ref().filter(|old| old.is_unchanged(&states));
+            let made = made.map_or_else(Vec::new, |old| old.made());
+            match self.make(path, key.clone(), file, made).await {
+                Ok(entry) => {
+                    let entry = Arc::new(entry);
+                    self.follow(&entry, &trail);
+                    return Fetched::lasting(entry);
+                }
+                Err(Unread::Verdict(verdict)) => {
+                    resolved.found = Found::Refused(verdict);
+                    break;
+                }
+                Err(Unread::Grew(bytes)) if attempt == LOAD_ATTEMPTS_MAX => {
+                    return Fetched::lasting(Arc::new(self.snapshot(path, key, file, bytes)));
+                }
+                Err(Unread::Grew(_) | Unread::Changed) if attempt == LOAD_ATTEMPTS_MAX => {
+                    resolved.found = Found::Refused(Verdict::Changing);
+                    break;
                 }
                 Err(Unread::Grew(_) | Unread::Changed) => {}
             }
-            found = resolve(self.directory, path, self.io).await;
+            (resolved, trail) = self.resolve(path, head).await;
         }
-        Stored::Verdict(Verdict::Changing)
+        self.load_page(path, key, head, resolved.found, trail).await
     }
 
-    async fn load_found(&self, key: &[u8], found: &Found) -> Result<Entry, Unread> {
-        let refused = |errno| Unread::Verdict(verdict_of(errno, &found.path));
-        let file = self.io.open_found(&found.file).await.map_err(refused)?;
-        let stat = &found.stat;
-        let (content, hold) = match self.store.place(stat.len) {
-            Place::Memory(permit) => {
-                let bytes = self.read_proven(&file, found, permit).await?;
-                (bytes, Hold::Bytes)
-            }
-            Place::Descriptor(permit) => (Content::File(file), Hold::Descriptor(permit)),
-            Place::Unkept => (Content::File(file), Hold::Unkept),
-        };
-        Ok(self.entry(key, found, content, hold))
-    }
-
-    /// Reads the file whole and looks whether it is still in the state in which it was found.
-    async fn read_proven(
+    /// Makes an entry of what is no file.
+    async fn load_page(
         &self,
-        file: &SharedFile,
-        found: &Found,
-        permit: Permit,
-    ) -> Result<Content, Unread> {
-        let refused = |errno| Unread::Verdict(verdict_of(errno, &found.path));
-        let bytes = self
-            .read_exactly(file, found.stat.len)
-            .await
-            .map_err(refused)?;
-        let after = self.io.stat(file).await.map_err(refused)?;
-        let Some(bytes) = bytes else {
-            return Err(Unread::Changed);
+        path: &SafePath,
+        key: Box<[u8]>,
+        head: &RequestHead<'_>,
+        found: Found,
+        mut trail: Trail,
+    ) -> Fetched {
+        let (page, is_lasting) = match found {
+            Found::File { .. } => unreachable!("files were made into entries"),
+            Found::Directory {
+                mount,
+                path: inner,
+                located,
+            } => {
+                let listed = super::listed::load(self, path, key.clone(), mount, &inner, &located);
+                match listed.await {
+                    Ok(entry) => {
+                        let entry = Arc::new(entry);
+                        self.follow(&entry, &trail);
+                        return Fetched::lasting(entry);
+                    }
+                    Err(status) => (pages::error(self, path, status, &mut trail).await, false),
+                }
+            }
+            Found::Redirect {
+                status,
+                location,
+                keeps_query,
+            } => {
+                let page = pages::redirect(self, path, status, location, keeps_query);
+                (page, true)
+            }
+            Found::Error(status) => (pages::error(self, path, status, &mut trail).await, true),
+            Found::Refused(verdict) => {
+                if verdict == Verdict::Missing
+                    && let Some(fetched) = self.load_removed(path, &key, head).await
+                {
+                    return fetched;
+                }
+                let status = status_of(verdict);
+                let page = pages::error(self, path, status, &mut trail).await;
+                (page, verdict.is_lasting())
+            }
         };
-        let bytes = permit.into_body(bytes);
-        if after == found.stat {
-            return Ok(Content::Memory(bytes));
+        Fetched {
+            entry: self.page_entry(key, Outcome::Page(page), &trail),
+            is_lasting,
         }
-        let grew = (after.device, after.inode) == (found.stat.device, found.stat.inode)
-            && after.len > found.stat.len;
-        Err(if grew {
-            Unread::Grew(bytes)
-        } else {
-            Unread::Changed
-        })
     }
 
-    /// The first `len` bytes; `None` when the file has fewer.
-    async fn read_exactly(&self, file: &SharedFile, len: u64) -> Result<Option<Vec<u8>>, Errno> {
-        let len = usize::try_from(len).expect("what goes into memory fits its addresses");
-        let mut buf = Vec::new();
-        if buf.try_reserve_exact(len).is_err() {
-            return Err(Errno(libc::ENOMEM));
-        }
-        while buf.len() < len {
-            let offset = buf.len() as u64;
-            let (filled, result) = self.io.read(file, offset, buf).await;
-            buf = filled;
-            match result {
-                Ok(0) => return Ok(None),
-                Ok(_) => {}
-                Err(Errno(libc::EINTR)) => {}
-                Err(errno) => return Err(errno),
+    /// A page that is looked at again after a moment.
+    pub(super) fn unwatched_page(&self, path: &SafePath, page: Page) -> Arc<Entry> {
+        let key = self.site.store_key(self.tree.generation, path);
+        self.page_entry(key, Outcome::Page(page), &Trail::default())
+    }
+
+    fn page_entry(&self, key: Box<[u8]>, outcome: Outcome, trail: &Trail) -> Arc<Entry> {
+        let (origin, hold) = (Origin::Unknown, Hold::unkept());
+        let entry = Arc::new(Entry::new(key, outcome, origin, hold, self.now.monotonic));
+        self.follow(&entry, trail);
+        entry
+    }
+
+    /// Reads or opens all files of a resource and renders its heads.
+    async fn make(
+        &self,
+        path: &SafePath,
+        key: Box<[u8]>,
+        found: &FoundFile,
+        made: Vec<Made>,
+    ) -> Result<Entry, Unread> {
+        let decoded = path.to_decoded();
+        let vary = self.vary_of(found);
+        let mut hold = Hold::default();
+        let mut all: Vec<Representation> = Vec::new();
+        let mut state = 0;
+        for (position, variant) in found.variants.iter().enumerate() {
+            let dress = Dress {
+                rules: &self.tree.rules,
+                languages: &self.site.settings().representations.languages,
+                path: &decoded,
+                file_name: variant.path.file_name(),
+                vary,
+            };
+            let stat = &variant.located.stat;
+            let validators = Validators::of_file(stat.modified, stat.len);
+            let plain_state = state;
+            let about = |coding, state| About {
+                media_type: variant.media_type.clone(),
+                coding,
+                language: variant.language,
+                variant: position as u8,
+                state,
+            };
+            state += 1;
+            let placed = self.place(found.mount, &variant.path, &variant.located).await?;
+            let content = placed.hold_by(&mut hold);
+            let mut plain =
+                render::representation(&dress, about(Coding::Identity, plain_state), validators.clone(), stat.len, content);
+            let made = made.iter().filter(|made| usize::from(made.variant) == position);
+            plain.makes = self.makes_of(variant, made.clone());
+            all.push(plain);
+            for sidecar in &variant.sidecars {
+                let (path, stat) = (&sidecar.path, &sidecar.located.stat);
+                let placed = self.place(found.mount, path, &sidecar.located).await?;
+                let content = placed.hold_by(&mut hold);
+                let etag = crate::http::validator::file_etag(stat.modified, stat.len);
+                let validators = Validators {
+                    etag: Some(etag.with_suffix(sidecar.coding.name())),
+                    ..validators.clone()
+                };
+                let about = about(sidecar.coding, state);
+                state += 1;
+                all.push(render::representation(&dress, about, validators, stat.len, content));
+            }
+            for made in made {
+                let etag = validators.etag.as_ref();
+                let validators = Validators {
+                    etag: etag.map(|etag| etag.with_suffix(made.tag)),
+                    ..validators.clone()
+                };
+                let (about, len) = (about(made.coding, plain_state), made.bytes.len() as u64);
+                let content = Content::Memory(made.bytes.clone());
+                all.push(render::representation(&dress, about, validators, len, content));
             }
         }
-        buf.truncate(len); // The allocator may have reserved more, and the file may have grown.
-        Ok(Some(buf))
+        let states = found.states();
+        let racy = states.iter().any(|stat| is_racy(stat, self.now));
+        let origin = Origin::Files {
+            states: states.into(),
+            racy,
+        };
+        let mut all = all.into_iter();
+        let resource = Resource {
+            first: all.next().expect("a resource has a file"),
+            others: all.collect(),
+            vary,
+            by_query: false,
+        };
+        let outcome = Outcome::Resource(Box::new(resource));
+        Ok(Entry::new(key, outcome, origin, hold, self.now.monotonic))
     }
 
-    fn entry(&self, key: &[u8], found: &Found, content: Content, hold: Hold) -> Entry {
-        let stat = found.stat;
-        let validators = Validators::of_file(stat.modified, stat.len);
-        let media_type = media_type::of_file_name(found.path.file_name());
-        let representation = render::representation(media_type, validators, stat.len, content);
-        let racy = is_racy(&stat, self.now);
-        let origin = Origin::File { stat, racy };
-        Entry::new(key.into(), representation, origin, hold, self.now.monotonic)
+    fn vary_of(&self, found: &FoundFile) -> Vary {
+        let first = &found.variants[0];
+        let mut variants = found.variants.iter();
+        let can_compress = |variant: &Variant| {
+            !variant.sidecars.is_empty() || !self.makes_of(variant, [].iter()).is_empty()
+        };
+        Vary {
+            accept: variants.any(|variant| variant.media_type != first.media_type),
+            encoding: found.variants.iter().any(can_compress),
+            language: found.variants.len() > 1
+                && found.variants.iter().any(|variant| variant.language != first.language),
+        }
+    }
+
+    /// The codings that can be made of a variant on the fly.
+    fn makes_of<'m>(&self, variant: &Variant, made: impl Iterator<Item = &'m Made>) -> CodingSet {
+        let mut makes = CodingSet::default();
+        let len = variant.located.stat.len;
+        let is_possible = self.site.settings().representations.compress
+            && self.store.keeps_anything()
+            && (COMPRESS_BYTES_MIN..=COMPRESS_BYTES_MAX).contains(&len)
+            && media_type::is_compressible(&variant.media_type);
+        if !is_possible {
+            return makes;
+        }
+        let mut there = CodingSet::default();
+        variant.sidecars.iter().for_each(|sidecar| there.insert(sidecar.coding));
+        made.for_each(|made| there.insert(made.coding));
+        for coding in [Coding::Brotli, Coding::Zstd, Coding::Gzip] {
+            if !there.contains(coding) {
+                makes.insert(coding);
+            }
+        }
+        makes
     }
 
     /// An entry for a file that is appended to faster than it is read (a log): a state of it that
     /// was there once, for those who wait now. Nothing of it can be compared later, so it has no
     /// validators and is not kept.
-    fn snapshot(&self, key: &[u8], found: &Found, bytes: Bytes) -> Entry {
-        let stat = found.stat;
-        let media_type = media_type::of_file_name(found.path.file_name());
-        let content = Content::Memory(bytes);
-        let validators = Validators::default();
-        let representation = render::representation(media_type, validators, stat.len, content);
-        let origin = Origin::File { stat, racy: true };
-        Entry::new(
-            key.into(),
-            representation,
-            origin,
-            Hold::Unkept,
-            self.now.monotonic,
-        )
+    fn snapshot(&self, path: &SafePath, key: Box<[u8]>, found: &FoundFile, bytes: Bytes) -> Entry {
+        let variant = &found.variants[0];
+        let decoded = path.to_decoded();
+        let dress = Dress {
+            rules: &self.tree.rules,
+            languages: &[],
+            path: &decoded,
+            file_name: variant.path.file_name(),
+            vary: Vary::default(),
+        };
+        let about = About {
+            media_type: variant.media_type.clone(),
+            coding: Coding::Identity,
+            language: None,
+            variant: 0,
+            state: 0,
+        };
+        let (len, content) = (bytes.len() as u64, Content::Memory(bytes));
+        let first = render::representation(&dress, about, Validators::default(), len, content);
+        let resource = Resource {
+            first,
+            others: Box::default(),
+            vary: Vary::default(),
+            by_query: false,
+        };
+        let outcome = Outcome::Resource(Box::new(resource));
+        Entry::new(key, outcome, Origin::Unknown, Hold::unkept(), self.now.monotonic)
     }
 }
 
-fn is_unchanged(entry: &Entry, found: &Result<Found, Verdict>) -> bool {
-    matches!(found, Ok(found) if entry.is_unchanged(&found.stat))
+impl FoundFile {
+    /// The states of all its files, in order.
+    pub(super) fn states(&self) -> Vec<FileStat> {
+        let mut states = Vec::new();
+        for variant in &self.variants {
+            states.push(variant.located.stat);
+            states.extend(variant.sidecars.iter().map(|sidecar| sidecar.located.stat));
+        }
+        states
+    }
 }
 
-/// True when the file changed so shortly before now (or, by its file system's clock, after) that it
-/// may change again without a trace. The time of the last change counts, not that of modification:
-/// programs can set the latter.
-fn is_racy(stat: &FileStat, now: Now) -> bool {
-    let now = i64::try_from(now.unix_seconds).unwrap_or(i64::MAX);
-    stat.changed.0 >= now.saturating_sub(RACY_WINDOW.as_secs() as i64)
+impl Placed {
+    /// Hands over what pays for the content.
+    fn hold_by(self, hold: &mut Hold) -> Content {
+        hold.descriptors.extend(self.descriptor);
+        hold.is_unkept |= self.is_unkept;
+        self.content
+    }
 }
 
-/// The key of a path in the store: as decoded, with its final slash, since `dir` is a redirect and
-/// `dir/` an index.
-pub(super) fn store_key(path: &SafePath) -> Box<[u8]> {
-    let slash: &[u8] = if path.ends_in_slash() { b"/" } else { b"" };
-    [path.as_bytes(), slash].concat().into()
+/// True when an entry can be sent although its file has no name any more.
+fn is_in_hand(entry: &Entry) -> bool {
+    match entry.outcome() {
+        Outcome::Resource(resource) => resource
+            .all()
+            .all(|one| !matches!(one.content, Content::Named(_))),
+        Outcome::Page(_) | Outcome::PerRequest => false,
+    }
+}
+
+fn status_of(verdict: Verdict) -> Status {
+    match verdict {
+        Verdict::Missing => Status::NOT_FOUND,
+        Verdict::Forbidden => Status::FORBIDDEN,
+        Verdict::Changing | Verdict::Exhausted => Status::SERVICE_UNAVAILABLE,
+        Verdict::Failed => Status::INTERNAL_SERVER_ERROR,
+    }
 }

@@ -3,39 +3,75 @@
 //!
 //! ```text
 //! serve(head) -> Hit | Answer     known and fresh
-//!             -> Slow             load(head, io) -> Loaded { answer, remember } -> remember(…)
-//! a refresh came with the answer: refresh(it, io) runs beside it
+//!             -> Slow             load(head, why, io) -> Loaded { answer, remember } -> remember(…)
+//! an aside came with the answer: do_aside(it, io) runs beside it
 //! once a second: sweep()
 //! ```
+//!
+//! From the inside: `site` is what is served, `walk` looks names up, `resolve` and `variants` find
+//! what stands behind a path, `contents` reads it, `load` and `render` make an entry of it, `choose`
+//! and `reply` answer a request from an entry, `pages` are the answers without a resource, `make`
+//! compresses beside the answers.
 
+mod answering;
+mod choose;
+mod contents;
+mod listed;
 mod load;
+mod make;
+mod pages;
 mod render;
 mod reply;
 mod resolve;
 mod site;
+mod variants;
+mod walk;
+mod warnings;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use load::{Loader, store_key};
-pub(in crate::handler) use render::representation;
-use reply::Reply;
-use site::Source;
-pub use site::{Site, SiteSettings};
+use answering::Answering;
+use choose::CodingMemo;
+use load::{Fetched, Loader};
+pub(in crate::handler) use render::{Dress, representation};
+use reply::{Refused, Replied, Reply, Scene};
+pub use site::{MountPoint, Site, TreeChange, open_root};
 
 use crate::base::{Millis, Now};
-use crate::cache::{Freshness, Index, Refresh, Seen, Store, Stored, Verdict};
+use crate::cache::{Entry, Freshness, Index, Outcome, Refresh, Store, Wanted};
+use crate::compress::Kept;
 use crate::exchange::Answer;
-use crate::http::{HeadTemplate, OwnedRequestHead, PathError, RequestHead, SafePath};
-use crate::task::Io;
+use crate::http::{
+    Coding, Fields, HeadTemplate, Method, OwnedRequestHead, PathError, RequestHead, SafePath,
+    Status, TargetForm, Version,
+};
+use crate::route::Rules;
+use crate::task::{Io, Pool};
+use crate::watch::Watch;
+
+/// What all workers share to answer for files.
+#[derive(Clone)]
+pub struct FileServices {
+    pub store: Arc<Store>,
+    pub watch: Watch,
+    pub pool: Pool,
+    /// Where compressed forms outlive the process.
+    pub kept: Option<Arc<Kept>>,
+}
 
 /// The files of one site, as one worker sees them.
 pub struct Files {
     site: Arc<Site>,
-    store: Arc<Store>,
+    services: FileServices,
     index: Index,
+    /// The tree that the index belongs to.
+    generation: u32,
+    rules: Rules,
+    codings: CodingMemo,
 }
 
 /// What the fast lane says.
@@ -45,171 +81,317 @@ pub enum Served<'a> {
     Hit {
         head: &'a HeadTemplate,
         body: &'a Bytes,
-        /// To be given to [`Files::refresh`] beside the answer.
-        refresh: Option<Refresh>,
+        /// To be given to [`Files::do_aside`] beside the answer.
+        aside: Option<Aside>,
     },
     /// An answer made for this request: a part, a redirect, a large file.
     Answer {
         answer: Answer,
-        refresh: Option<Refresh>,
+        aside: Option<Aside>,
     },
-    /// Unknown or too old: [`Files::load`] it.
-    Slow,
+    /// Not to be answered at once: [`Files::load`] it.
+    Slow(Why),
+}
+
+/// Why the slow lane answers.
+#[derive(Debug, Default)]
+pub struct Why(Option<Refused>);
+
+/// Work that an answer has brought up.
+#[derive(Debug)]
+pub enum Aside {
+    /// A cached entry is compared with the disk.
+    Refresh(Refresh),
+    /// A body that is asked for often moves into memory.
+    Promote,
+    /// A compressed form is made.
+    Make {
+        entry: Arc<Entry>,
+        variant: u8,
+        coding: Coding,
+    },
 }
 
 /// What the slow lane brings back.
-#[derive(Debug)]
 pub struct Loaded {
     pub answer: Answer,
     /// To be given to [`Files::remember`] of the same worker.
     pub remember: Option<Remember>,
+    /// To be given to [`Files::do_aside`].
+    pub aside: Option<Aside>,
+    /// What makes the rest of the answer's body; it runs beside the answer.
+    pub rest: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
 /// Something that a worker's index should know.
 #[derive(Debug)]
 pub struct Remember {
     raw_path: Box<[u8]>,
-    what: Stored,
-    /// When the load began.
-    checked_at: Millis,
+    entry: Arc<Entry>,
+    /// Of the tree that it was loaded from.
+    generation: u32,
 }
 
 impl Files {
     /// The files of `site` with an empty index of this worker.
-    pub fn new(site: Arc<Site>, store: Arc<Store>) -> Files {
-        Files {
+    pub fn new(site: Arc<Site>, services: FileServices) -> Files {
+        let mut files = Files {
+            generation: site.generation(),
+            rules: Rules::default(),
             site,
-            store,
+            services,
             index: Index::new(),
-        }
+            codings: CodingMemo::default(),
+        };
+        files.start_over();
+        files
     }
 
     /// Answers at once what is known and fresh. A hit costs no allocation, lock or system call.
     #[inline]
     pub fn serve(&mut self, head: &RequestHead<'_>, now: Now) -> Served<'_> {
-        let (reply, refresh) = match self.index.get(head.path, now.monotonic) {
-            Some(Seen::Entry(entry)) => match entry.freshness(now.monotonic) {
-                Freshness::Stale => return Served::Slow,
-                Freshness::Fresh => (reply::from_entry(head, entry), None),
-                Freshness::Ageing => (reply::from_entry(head, entry), entry.claim_refresh()),
-            },
-            Some(Seen::Verdict(verdict)) => (reply::from_verdict(head, verdict), None),
-            None => return Served::Slow,
+        if self.generation != self.site.generation() {
+            self.start_over();
+        }
+        let Some(entry) = self.index.get(head.path) else {
+            return Served::Slow(Why(None));
+        };
+        let refresh = match entry.freshness(now.monotonic) {
+            Freshness::Stale => return Served::Slow(Why(None)),
+            Freshness::Fresh => None,
+            Freshness::Ageing => entry.claim_refresh(),
+        };
+        entry.mark_used();
+        let settings = self.site.settings();
+        let scene = Scene {
+            rules: &self.rules,
+            languages: &settings.representations.languages,
+            refuses_unacceptable: settings.representations.refuses_unacceptable,
+        };
+        let Replied {
+            reply,
+            wish,
+            was_read,
+        } = reply::from_entry(head, entry, scene, &mut self.codings);
+        let aside = match (refresh, wish) {
+            (Some(refresh), _) => Some(Aside::Refresh(refresh)),
+            (None, Some((variant, coding))) => make::aside(entry, variant, coding, now),
+            (None, None) if was_read && entry.count_hit(now.monotonic) => Some(Aside::Promote),
+            (None, None) => None,
         };
         match reply {
-            Reply::Ready { head, body } => Served::Hit {
-                head,
-                body,
-                refresh,
-            },
-            Reply::Made(answer) => Served::Answer { answer, refresh },
+            Reply::Ready { head, body } => Served::Hit { head, body, aside },
+            Reply::Made(answer) => Served::Answer { answer, aside },
+            Reply::Slow => Served::Slow(Why(None)),
+            Reply::Error(status, field) => self.refuse(head, (status, field)),
         }
+    }
+
+    /// An error that was decided without asking the disk: with its page, where the rules name one.
+    fn refuse(&self, head: &RequestHead<'_>, refused: Refused) -> Served<'_> {
+        if self.has_page(head.path, refused.0) {
+            return Served::Slow(Why(Some(refused)));
+        }
+        Served::Answer {
+            answer: reply::usual_error(head, refused),
+            aside: None,
+        }
+    }
+
+    /// True when the site has a page of its own for an error, so that [`Files::load`] answers with
+    /// [`Why::status`].
+    pub fn has_page(&self, raw_path: &[u8], status: Status) -> bool {
+        let path = SafePath::parse(raw_path);
+        path.is_ok_and(|path| self.rules.error_page(&path.to_decoded(), status).is_some())
     }
 
     /// Answers by way of the store and the disk.
     pub fn load(
         &self,
         head: OwnedRequestHead,
+        why: Why,
         io: Io,
         now: Now,
     ) -> impl Future<Output = Loaded> + use<> {
-        let (site, store) = (Arc::clone(&self.site), Arc::clone(&self.store));
+        let (site, services) = (Arc::clone(&self.site), self.services.clone());
+        let known = self.index.get(head.path());
+        let is_per_request =
+            known.is_some_and(|entry| matches!(entry.outcome(), Outcome::PerRequest));
         async move {
-            let path = match SafePath::parse(head.path()) {
-                Ok(path) => path,
-                Err(PathError::NotFound) => {
-                    return Loaded::new(&head, Stored::Verdict(Verdict::Missing), now);
-                }
+            let list = head.list();
+            let head = head.borrow(&list);
+            let (path, why) = match SafePath::parse(head.path) {
+                Ok(path) => (path, why),
+                // No file can have this name, but the site may have a page that says so.
+                Err(PathError::NotFound) => (SafePath::root(), Why::status(Status::NOT_FOUND)),
                 Err(PathError::BadRequest(reason)) => {
-                    let answer = head.with(|head| reply::bad_request(head, reason));
-                    let remember = None;
-                    return Loaded { answer, remember };
+                    return Loaded::unkept(reply::bad_request(&head, reason));
                 }
             };
-            let stored = match &site.0 {
-                Source::Welcome(welcome) => welcome.page(&store_key(&path)),
-                Source::Directory(directory) => {
-                    let (store, io) = (&*store, &io);
-                    let loader = Loader {
-                        directory,
-                        store,
-                        io,
-                        now,
-                    };
-                    loader.fetch(&path).await
-                }
+            let Some(tree) = site.tree() else {
+                return load_welcome(&site, &path, &why, &head);
             };
-            Loaded::new(&head, stored, now)
+            let loader = Loader {
+                site: &site,
+                tree: &tree,
+                store: &services.store,
+                watch: &services.watch,
+                io: &io,
+                now,
+                wanted: Wanted::Now,
+                opens: false,
+            };
+            let answering = Answering {
+                loader,
+                services: &services,
+                path: &path,
+                head: &head,
+            };
+            answering.answer(why, is_per_request).await
         }
     }
 
-    /// Compares an entry that was just served with the disk. `raw_path` is the path of the request
-    /// that the refresh came with.
-    pub fn refresh(
+    /// Does what an answer has brought up. `raw_path` is the path of the request that it came with.
+    pub fn do_aside(
         &self,
-        refresh: Refresh,
+        aside: Aside,
         raw_path: &[u8],
         io: Io,
         now: Now,
-    ) -> impl Future<Output = ()> + use<> {
-        let (site, store) = (Arc::clone(&self.site), Arc::clone(&self.store));
-        let path = SafePath::parse(raw_path);
+    ) -> impl Future<Output = Option<Remember>> + use<> {
+        let (site, services) = (Arc::clone(&self.site), self.services.clone());
+        let raw_path: Box<[u8]> = raw_path.into();
         async move {
-            if let (Ok(path), Source::Directory(directory)) = (path, &site.0) {
-                debug_assert_eq!(*store_key(&path), *refresh.entry().path());
-                let (store, io) = (&*store, &io);
-                let loader = Loader {
-                    directory,
-                    store,
-                    io,
-                    now,
-                };
-                loader.refresh(refresh, &path).await;
+            let path = SafePath::parse(&raw_path).ok()?;
+            let tree = site.tree()?;
+            let wanted = match aside {
+                Aside::Promote => Wanted::Often,
+                Aside::Refresh(_) | Aside::Make { .. } => Wanted::Now,
+            };
+            let loader = Loader {
+                site: &site,
+                tree: &tree,
+                store: &services.store,
+                watch: &services.watch,
+                io: &io,
+                now,
+                wanted,
+                opens: false,
+            };
+            let head = plain_request(&raw_path);
+            match aside {
+                Aside::Refresh(refresh) => loader.refresh(refresh, &path, &head).await,
+                Aside::Promote => {
+                    let Fetched { entry, .. } = loader.promote(&path, &head).await?;
+                    return Some(Remember {
+                        raw_path,
+                        entry,
+                        generation: tree.generation,
+                    });
+                }
+                Aside::Make {
+                    entry,
+                    variant,
+                    coding,
+                } => make::make(&services, entry, variant, coding).await,
             }
+            None
         }
     }
 
     /// Lets this worker's index know what was loaded.
     pub fn remember(&mut self, loaded: Remember, now: Now) {
-        let Remember {
-            raw_path,
-            what,
-            checked_at,
-        } = loaded;
-        match what {
-            Stored::Entry(entry) => self.index.insert(raw_path, entry, now.monotonic),
-            Stored::Verdict(verdict) => self.index.insert_verdict(raw_path, verdict, checked_at),
+        if loaded.generation == self.generation {
+            self.index.insert(loaded.raw_path, loaded.entry, now.monotonic);
         }
     }
 
     /// Lets go of what the store has retired, now and then. To be called once a second, and before
     /// the worker sleeps for long: retired bodies count against the cache's budget while held.
     pub fn sweep(&mut self, now: Now) {
-        self.index.sweep(&self.store, now.monotonic);
+        self.index.sweep(&self.services.store, now.monotonic);
+    }
+
+    /// Another tree is served from now on.
+    #[cold]
+    fn start_over(&mut self) {
+        self.index.clear();
+        if let Some(tree) = self.site.tree() {
+            self.generation = tree.generation;
+            self.rules = tree.rules.clone();
+        }
+    }
+}
+
+impl Why {
+    /// A refusal that was decided elsewhere.
+    pub fn status(status: Status) -> Why {
+        Why(Some((status, None)))
     }
 }
 
 impl Loaded {
-    fn new(head: &OwnedRequestHead, stored: Stored, now: Now) -> Loaded {
-        let answer = head.with(|head| {
-            match &stored {
-                Stored::Entry(entry) => reply::from_entry(head, entry),
-                Stored::Verdict(verdict) => reply::from_verdict(head, *verdict),
-            }
-            .into_answer()
-        });
-        let is_kept = match &stored {
-            Stored::Entry(entry) => !entry.is_retired(),
-            Stored::Verdict(verdict) => verdict.is_lasting(),
-        };
-        let remember = is_kept.then(|| Remember {
-            raw_path: head.path().into(),
-            what: stored,
-            checked_at: now.monotonic,
-        });
-        Loaded { answer, remember }
+    fn unkept(answer: Answer) -> Loaded {
+        Loaded {
+            answer,
+            remember: None,
+            aside: None,
+            rest: None,
+        }
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = out.debug_struct("Loaded");
+        out.field("answer", &self.answer).finish_non_exhaustive()
+    }
+}
+
+fn load_welcome(site: &Site, path: &SafePath, why: &Why, head: &RequestHead<'_>) -> Loaded {
+    if let Some((status, _)) = why.0 {
+        return Loaded::unkept(reply::usual_error(head, (status, None)));
+    }
+    let welcome = site.welcome_page().expect("a site without a tree has pages");
+    let slash: &[u8] = if path.ends_in_slash() { b"/" } else { b"" };
+    let key = [path.as_bytes(), slash].concat();
+    let Some(entry) = welcome.page(&key) else {
+        return Loaded::unkept(reply::usual_error(head, (Status::NOT_FOUND, None)));
+    };
+    let scene = Scene {
+        rules: &Rules::default(),
+        languages: &[],
+        refuses_unacceptable: false,
+    };
+    let replied = reply::from_entry(head, &entry, scene, &mut CodingMemo::default());
+    let answer = match replied.reply.into_answer() {
+        Ok(answer) => answer,
+        Err(refused) => {
+            let usual = refused.unwrap_or((Status::INTERNAL_SERVER_ERROR, None));
+            reply::usual_error(head, usual)
+        }
+    };
+    Loaded {
+        answer,
+        remember: Some(Remember {
+            raw_path: head.path.into(),
+            entry,
+            generation: site.generation(),
+        }),
+        aside: None,
+        rest: None,
+    }
+}
+
+/// A request for nothing in particular, in whose name an aside looks at the disk.
+fn plain_request(raw_path: &[u8]) -> RequestHead<'_> {
+    RequestHead {
+        method: Method::Get,
+        version: Version::Http11,
+        form: TargetForm::Origin,
+        path: raw_path,
+        query: None,
+        authority: None,
+        fields: Fields::new(&[]),
+    }
+}

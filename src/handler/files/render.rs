@@ -1,57 +1,102 @@
-//! The heads of a representation (RFC 9110 §8, §15.3.1, §15.3.7, §15.4.5).
+//! The heads of a representation (RFC 9110 §8, §15.3.1, §15.3.7, §15.4.5), dressed by the rules.
 
-use std::borrow::Cow;
-
-use crate::cache::{Content, Representation};
+use crate::cache::{About, Content, Representation, Vary};
 use crate::handler::SERVER;
-use crate::http::{ByteRange, HeadTemplate, ResponseHead, Status, Validators, date};
+use crate::http::{
+    Coding, CodingSet, HeadTemplate, ResponseHead, Status, Validators, date,
+};
+use crate::route::Rules;
+use crate::route::rules::Facts;
+
+/// What the heads of one path say besides what its representations say of themselves.
+#[derive(Clone, Copy)]
+pub(in crate::handler) struct Dress<'a> {
+    pub(in crate::handler) rules: &'a Rules,
+    /// The site's languages, which [`About::language`] counts.
+    pub(in crate::handler) languages: &'a [String],
+    /// Decoded, with its leading slash.
+    pub(in crate::handler) path: &'a [u8],
+    /// Of the file itself.
+    pub(in crate::handler) file_name: &'a [u8],
+    pub(in crate::handler) vary: Vary,
+}
+
+impl Dress<'_> {
+    /// Lets the rules change a head.
+    pub(super) fn put_on(&self, media_type: &str, head: &mut ResponseHead) {
+        let facts = Facts {
+            path: self.path,
+            file_name: self.file_name,
+            media_type,
+            status: head.status,
+        };
+        self.rules.dress(&facts, head);
+    }
+}
 
 /// Renders what every request for this content is answered with.
 pub(in crate::handler) fn representation(
-    media_type: Cow<'static, str>,
+    dress: &Dress<'_>,
+    about: About,
     validators: Validators,
     len: u64,
     content: Content,
 ) -> Representation {
-    let full = described(Status::OK, &media_type, &validators)
+    let mut full = described(dress, Status::OK, &about, &validators)
         .with("Accept-Ranges", "bytes")
         .with_length(len);
-    // A 304 repeats what guides the cache that asked, and nothing else (RFC 9110 §15.4.5): the date
-    // only where there is no entity tag.
-    let not_modified = ResponseHead::new(Status::NOT_MODIFIED).with("Server", SERVER);
-    let not_modified = match &validators.etag {
-        Some(etag) => not_modified.with_value("ETag", etag.as_bytes()),
-        None => with_last_modified(not_modified, &validators),
-    };
+    dress.put_on(&about.media_type, &mut full);
     Representation {
         full: HeadTemplate::new(&full),
-        not_modified: HeadTemplate::new(&not_modified),
-        media_type,
+        not_modified: HeadTemplate::new(&not_modified(dress, &about, &validators)),
+        about,
         validators,
         len,
         content,
+        makes: CodingSet::default(),
     }
 }
 
-/// The head of a 206 answer.
-pub(super) fn partial(representation: &Representation, range: &ByteRange) -> ResponseHead {
-    described(
-        Status::PARTIAL_CONTENT,
-        &representation.media_type,
-        &representation.validators,
-    )
-    .with("Accept-Ranges", "bytes")
-    .with_value("Content-Range", range.content_range())
-    .with_length(range.len())
+/// A 304 repeats what guides the cache that asked, and nothing else (RFC 9110 §15.4.5): the date
+/// only where there is no entity tag.
+fn not_modified(dress: &Dress<'_>, about: &About, validators: &Validators) -> ResponseHead {
+    let head = ResponseHead::new(Status::NOT_MODIFIED).with("Server", SERVER);
+    let head = match &validators.etag {
+        Some(etag) => head.with_value("ETag", etag.as_bytes()),
+        None => with_last_modified(head, validators),
+    };
+    let mut head = with_vary(head, dress.vary);
+    dress.put_on(&about.media_type, &mut head);
+    head
 }
 
-fn described(status: Status, media_type: &str, validators: &Validators) -> ResponseHead {
-    let head = ResponseHead::new(status)
+/// The head of an answer made for one request: `Content-Length` and `Content-Range` follow.
+pub(super) fn described(
+    dress: &Dress<'_>,
+    status: Status,
+    about: &About,
+    validators: &Validators,
+) -> ResponseHead {
+    let mut head = ResponseHead::new(status)
         .with("Server", SERVER)
-        .with_value("Content-Type", media_type);
-    let head = with_last_modified(head, validators);
-    match &validators.etag {
-        Some(etag) => head.with_value("ETag", etag.as_bytes()),
+        .with_value("Content-Type", about.media_type.as_bytes());
+    if about.coding != Coding::Identity {
+        head = head.with("Content-Encoding", about.coding.name());
+    }
+    let language = about.language.and_then(|position| dress.languages.get(usize::from(position)));
+    if let Some(language) = language {
+        head = head.with_value("Content-Language", language.as_bytes());
+    }
+    head = with_last_modified(head, validators);
+    if let Some(etag) = &validators.etag {
+        head = head.with_value("ETag", etag.as_bytes());
+    }
+    with_vary(head, dress.vary)
+}
+
+fn with_vary(head: ResponseHead, vary: Vary) -> ResponseHead {
+    match vary.value() {
+        Some(value) => head.with("Vary", value),
         None => head,
     }
 }

@@ -5,16 +5,28 @@
 
 use bytes::Bytes;
 
-use crate::cache::{Content, Entry, Representation, Verdict};
+use super::choose::{Chosen, CodingMemo, choose};
+use super::render::{self, Dress};
+use crate::cache::{Content, Entry, Outcome, Page, Representation, Resource};
 use crate::engine::FileRange;
-use crate::exchange::{Answer, AnswerHead, Body};
-use crate::handler::errors::{self, Page, error_answer};
+use crate::engine::named::{NamedRead, read_named};
+use crate::exchange::{Answer, AnswerHead, Body, Part};
+use crate::handler::errors::{self, error_answer};
 use crate::handler::redirect;
 use crate::http::{
-    ByteRange, HeadTemplate, Method, RequestHead, Selected, Status, conditions, range,
+    ByteRange, Coding, HeadTemplate, Method, Multipart, Ranges, RequestHead, ResponseHead, Selected,
+    Status, conditions, range,
 };
+use crate::route::Rules;
 
-use super::render;
+/// What the site of an entry says besides.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) languages: &'a [String],
+    /// Answer 406 to who accepts nothing that is there.
+    pub(super) refuses_unacceptable: bool,
+}
 
 /// An answer that may still be borrowed.
 pub(super) enum Reply<'a> {
@@ -25,47 +37,116 @@ pub(super) enum Reply<'a> {
     },
     /// An answer made for this request.
     Made(Answer),
+    /// An error, whose page the rules may name. The field is added to it.
+    Error(Status, Option<(&'static str, String)>),
+    /// The body cannot be had at once, or no entry answers.
+    Slow,
 }
 
 static NO_BODY: Bytes = Bytes::new();
 
 impl Reply<'_> {
-    pub(super) fn into_answer(self) -> Answer {
+    /// The answer by itself, if there is one.
+    pub(super) fn into_answer(self) -> Result<Answer, Option<Refused>> {
         match self {
-            Reply::Made(answer) => answer,
-            Reply::Ready { head, body } => Answer {
+            Reply::Made(answer) => Ok(answer),
+            Reply::Ready { head, body } => Ok(Answer {
                 head: AnswerHead::Template(head.clone()),
                 body: errors::body_unless(false, body.clone()),
-            },
+            }),
+            Reply::Error(status, field) => Err(Some((status, field))),
+            Reply::Slow => Err(None),
         }
     }
 }
 
-/// The answer from a representation.
+/// An error to be answered, and a field of its own.
+pub(super) type Refused = (Status, Option<(&'static str, String)>);
+
+/// A reply, and the coding that the request would have preferred, of which variant.
+pub(super) struct Replied<'a> {
+    pub(super) reply: Reply<'a>,
+    pub(super) wish: Option<(u8, Coding)>,
+    /// The body came from the disk.
+    pub(super) was_read: bool,
+}
+
+impl<'a> Replied<'a> {
+    fn plain(reply: Reply<'a>) -> Replied<'a> {
+        Replied {
+            reply,
+            wish: None,
+            was_read: false,
+        }
+    }
+}
+
+/// The answer from an entry.
 #[inline]
-pub(super) fn from_entry<'a>(head: &RequestHead<'_>, entry: &'a Entry) -> Reply<'a> {
-    let representation = entry.representation();
-    match conditions::evaluate(head, &representation.validators, representation.len) {
+pub(super) fn from_entry<'a>(
+    head: &RequestHead<'_>,
+    entry: &'a Entry,
+    scene: Scene<'_>,
+    codings: &mut CodingMemo,
+) -> Replied<'a> {
+    match entry.outcome() {
+        Outcome::Resource(resource) => from_resource(head, resource, scene, codings),
+        Outcome::Page(page) => Replied::plain(from_page(head, page)),
+        Outcome::PerRequest => Replied::plain(Reply::Slow),
+    }
+}
+
+#[inline]
+fn from_resource<'a>(
+    head: &RequestHead<'_>,
+    resource: &'a Resource,
+    scene: Scene<'_>,
+    codings: &mut CodingMemo,
+) -> Replied<'a> {
+    if resource.by_query && head.query.is_some() {
+        return Replied::plain(Reply::Slow);
+    }
+    let Chosen {
+        representation,
+        wish,
+        is_unacceptable,
+    } = choose(head, resource, scene.languages, codings);
+    let wish = wish.map(|coding| (representation.about.variant, coding));
+    if is_unacceptable {
+        // What is not there yet can be made for who needs it.
+        if wish.is_some() {
+            let reply = Reply::Slow;
+            return Replied {
+                reply,
+                wish,
+                was_read: false,
+            };
+        }
+        if scene.refuses_unacceptable {
+            return Replied::plain(Reply::Error(Status::NOT_ACCEPTABLE, None));
+        }
+    }
+    let reply = match conditions::evaluate(head, &representation.validators, representation.len) {
         Selected::Full => full(head.method, representation),
         Selected::NotModified => Reply::Ready {
             head: &representation.not_modified,
             body: &NO_BODY,
         },
-        Selected::PreconditionFailed => from_page(head, errors::page(Status::PRECONDITION_FAILED)),
-        Selected::Range(range) => Reply::Made(partial(representation, &range)),
-        Selected::Unsatisfiable => Reply::Made(unsatisfiable(representation.len)),
-    }
-}
-
-/// The answer when a path leads to no representation.
-pub(super) fn from_verdict(head: &RequestHead<'_>, verdict: Verdict) -> Reply<'static> {
-    let page = |status| from_page(head, errors::page(status));
-    match verdict {
-        Verdict::Directory => Reply::Made(redirect::to_final_slash(head)),
-        Verdict::Missing => page(Status::NOT_FOUND),
-        Verdict::Forbidden => page(Status::FORBIDDEN),
-        Verdict::Changing | Verdict::Exhausted => page(Status::SERVICE_UNAVAILABLE),
-        Verdict::Failed => page(Status::INTERNAL_SERVER_ERROR),
+        Selected::PreconditionFailed => Reply::Error(Status::PRECONDITION_FAILED, None),
+        Selected::Range(range) => partial(head, resource, representation, &range, scene),
+        Selected::Ranges(ranges) => parts(head, resource, representation, &ranges, scene),
+        Selected::Unsatisfiable => {
+            let field = range::unsatisfied_content_range(representation.len);
+            Reply::Error(
+                Status::RANGE_NOT_SATISFIABLE,
+                Some(("Content-Range", field)),
+            )
+        }
+    };
+    Replied {
+        reply,
+        wish,
+        was_read: matches!(representation.content, Content::Named(_)),
     }
 }
 
@@ -75,6 +156,16 @@ pub(super) fn bad_request(head: &RequestHead<'_>, reason: &str) -> Answer {
 }
 
 fn from_page<'a>(head: &RequestHead<'_>, page: &'a Page) -> Reply<'a> {
+    if let (Some(location), Some(query)) = (&page.location, head.query) {
+        let (fresh, target) = &**location;
+        let mut target = target.clone();
+        redirect::push_query(Some(query), &mut target);
+        let body = errors::body_unless(is_head(head), page.body.clone());
+        return Reply::Made(Answer {
+            head: AnswerHead::Fresh(fresh.clone().with_value("Location", target)),
+            body,
+        });
+    }
     Reply::Ready {
         head: &page.head,
         body: if is_head(head) { &NO_BODY } else { &page.body },
@@ -84,49 +175,155 @@ fn from_page<'a>(head: &RequestHead<'_>, page: &'a Page) -> Reply<'a> {
 #[inline]
 fn full(method: Method, representation: &Representation) -> Reply<'_> {
     let head = &representation.full;
+    let template = || AnswerHead::Template(head.clone());
     match &representation.content {
         _ if method == Method::Head || representation.len == 0 => Reply::Ready {
             head,
             body: &NO_BODY,
         },
         Content::Memory(body) => Reply::Ready { head, body },
-        Content::File(_) => Reply::Made(Answer {
-            head: AnswerHead::Template(head.clone()),
-            body: part(representation, 0, representation.len),
+        Content::File(file) => Reply::Made(Answer {
+            head: template(),
+            body: Body::File(FileRange {
+                file: file.clone(),
+                offset: 0,
+                len: representation.len,
+            }),
         }),
-    }
-}
-
-/// RFC 9110 §15.3.7
-fn partial(representation: &Representation, range: &ByteRange) -> Answer {
-    Answer {
-        head: AnswerHead::Fresh(render::partial(representation, range)),
-        body: part(representation, range.start(), range.len()),
-    }
-}
-
-/// RFC 9110 §15.5.17; only GET asks for ranges.
-fn unsatisfiable(len: u64) -> Answer {
-    let page = errors::page(Status::RANGE_NOT_SATISFIABLE);
-    let head = errors::error_head(Status::RANGE_NOT_SATISFIABLE, page.body.len())
-        .with_value("Content-Range", range::unsatisfied_content_range(len));
-    Answer {
-        head: AnswerHead::Fresh(head),
-        body: errors::body_unless(false, page.body.clone()),
-    }
-}
-
-fn part(representation: &Representation, offset: u64, len: u64) -> Body {
-    match &representation.content {
-        Content::Memory(bytes) => {
-            let (start, end) = (offset as usize, (offset + len) as usize);
-            Body::Bytes(bytes.slice(start..end))
+        Content::Named(file) => {
+            let mut bytes = Vec::new();
+            match read_named(file, &mut bytes) {
+                NamedRead::Whole => Reply::Made(Answer {
+                    head: template(),
+                    body: Body::Bytes(bytes.into()),
+                }),
+                NamedRead::Elsewhere => Reply::Slow,
+            }
         }
-        Content::File(file) => Body::File(FileRange {
-            file: file.clone(),
-            offset,
-            len,
-        }),
+    }
+}
+
+/// Heads of a part: what the whole says, and what the rules add to it.
+fn part_head(
+    head: &RequestHead<'_>,
+    resource: &Resource,
+    representation: &Representation,
+    scene: Scene<'_>,
+    finish: impl FnOnce(&mut ResponseHead),
+) -> AnswerHead {
+    let decoded = crate::http::SafePath::parse(head.path).map(|path| path.to_decoded());
+    let decoded = decoded.unwrap_or_default();
+    let name = memchr::memrchr(b'/', &decoded).map_or(0, |slash| slash + 1);
+    let dress = Dress {
+        rules: scene.rules,
+        languages: scene.languages,
+        path: &decoded,
+        file_name: &decoded[name..],
+        vary: resource.vary,
+    };
+    let status = Status::PARTIAL_CONTENT;
+    let about = &representation.about;
+    let mut fresh = render::described(&dress, status, about, &representation.validators)
+        .with("Accept-Ranges", "bytes");
+    finish(&mut fresh);
+    dress.put_on(&about.media_type, &mut fresh);
+    AnswerHead::Fresh(fresh)
+}
+
+/// RFC 9110 §15.3.7.1
+fn partial<'a>(
+    head: &RequestHead<'_>,
+    resource: &Resource,
+    representation: &Representation,
+    range: &ByteRange,
+    scene: Scene<'_>,
+) -> Reply<'a> {
+    let Some(content) = Source::of(representation) else {
+        return Reply::Slow;
+    };
+    let fresh = part_head(head, resource, representation, scene, |fresh| {
+        fresh.add("Content-Range".into(), range.content_range().into());
+        fresh.add("Content-Length".into(), range.len().to_string().into());
+    });
+    let body = match content.part(range.start(), range.len()) {
+        Part::Bytes(bytes) => Body::Bytes(bytes),
+        Part::File(range) => Body::File(range),
+    };
+    Reply::Made(Answer { head: fresh, body })
+}
+
+/// RFC 9110 §15.3.7.2
+fn parts<'a>(
+    head: &RequestHead<'_>,
+    resource: &Resource,
+    representation: &Representation,
+    ranges: &Ranges,
+    scene: Scene<'_>,
+) -> Reply<'a> {
+    let Some(content) = Source::of(representation) else {
+        return Reply::Slow;
+    };
+    let multipart = Multipart::new(ranges, &representation.about.media_type);
+    let fresh = part_head(head, resource, representation, scene, |fresh| {
+        fresh.set("Content-Type".into(), multipart.content_type().into());
+        let len = multipart.content_length();
+        fresh.add("Content-Length".into(), len.to_string().into());
+    });
+    let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
+    for (position, range) in ranges.iter().enumerate() {
+        parts.push(Part::Bytes(multipart.part_head(position).into()));
+        parts.push(content.part(range.start(), range.len()));
+    }
+    parts.push(Part::Bytes(multipart.last().into()));
+    let body = Body::Parts(parts.into());
+    Reply::Made(Answer { head: fresh, body })
+}
+
+/// Where parts of a representation are taken from.
+enum Source {
+    Memory(Bytes),
+    File(crate::engine::operation::SharedFile),
+}
+
+impl Source {
+    fn of(representation: &Representation) -> Option<Source> {
+        match &representation.content {
+            Content::Memory(bytes) => Some(Source::Memory(bytes.clone())),
+            Content::File(file) => Some(Source::File(file.clone())),
+            Content::Named(file) => {
+                let mut bytes = Vec::new();
+                (read_named(file, &mut bytes) == NamedRead::Whole)
+                    .then(|| Source::Memory(bytes.into()))
+            }
+        }
+    }
+
+    fn part(&self, offset: u64, len: u64) -> Part {
+        match self {
+            Source::Memory(bytes) => {
+                let (start, end) = (offset as usize, (offset + len) as usize);
+                Part::Bytes(bytes.slice(start..end))
+            }
+            Source::File(file) => Part::File(FileRange {
+                file: file.clone(),
+                offset,
+                len,
+            }),
+        }
+    }
+}
+
+/// An error with its usual text, where no rule names a page.
+pub(super) fn usual_error(head: &RequestHead<'_>, refused: Refused) -> Answer {
+    let (status, field) = refused;
+    let page = errors::page(status);
+    let mut fresh = errors::error_head(status, page.body.len());
+    if let Some((name, value)) = field {
+        fresh.add(name.into(), value.into());
+    }
+    Answer {
+        head: AnswerHead::Fresh(fresh),
+        body: errors::body_unless(is_head(head), page.body.clone()),
     }
 }
 

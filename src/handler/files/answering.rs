@@ -1,0 +1,158 @@
+//! One answer by way of the slow lane.
+
+use super::choose::CodingMemo;
+use super::load::{Fetched, Loader};
+use super::reply::{self, Refused, Replied, Scene};
+use super::{Aside, FileServices, Loaded, Remember, Why, listed, make, pages};
+use crate::cache::{Entry, Outcome, Page};
+use crate::exchange::{Answer, AnswerHead};
+use crate::handler::errors;
+use crate::http::{Method, RequestHead, SafePath, Status};
+
+/// One request that waits.
+pub(super) struct Answering<'a> {
+    pub(super) loader: Loader<'a>,
+    pub(super) services: &'a FileServices,
+    pub(super) path: &'a SafePath,
+    pub(super) head: &'a RequestHead<'a>,
+}
+
+impl Answering<'_> {
+    /// Answers it. `is_per_request`: what was found before holds for no second request.
+    pub(super) async fn answer(&self, why: Why, is_per_request: bool) -> Loaded {
+        if let Some(refused) = why.0 {
+            return Loaded::unkept(self.refusal(refused).await);
+        }
+        if let Some(loaded) = self.in_maintenance().await {
+            return loaded;
+        }
+        let (loader, path, head) = (&self.loader, self.path, self.head);
+        if is_per_request {
+            let fetched = loader.fetch_for_request(path, head).await;
+            let (answer, aside) = self.reply(&fetched.entry).await;
+            return Loaded {
+                aside,
+                ..Loaded::unkept(answer)
+            };
+        }
+        let fetched = loader.fetch(path, head).await;
+        let remember = self.remember(&fetched);
+        if let Outcome::PerRequest = fetched.entry.outcome() {
+            let fetched = loader.fetch_for_request(path, head).await;
+            let (answer, aside) = self.reply(&fetched.entry).await;
+            return Loaded {
+                remember,
+                aside,
+                ..Loaded::unkept(answer)
+            };
+        }
+        if let Some(loaded) = listed::by_query(self, &fetched.entry).await {
+            return loaded;
+        }
+        let (answer, aside) = self.reply(&fetched.entry).await;
+        Loaded {
+            remember,
+            aside,
+            ..Loaded::unkept(answer)
+        }
+    }
+
+    fn remember(&self, fetched: &Fetched) -> Option<Remember> {
+        let entry = &fetched.entry;
+        let is_kept = fetched.is_lasting && !entry.is_retired();
+        is_kept.then(|| Remember {
+            raw_path: self.head.path.into(),
+            entry: entry.clone(),
+            generation: self.loader.tree.generation,
+        })
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        let representations = &self.loader.site.settings().representations;
+        Scene {
+            rules: &self.loader.tree.rules,
+            languages: &representations.languages,
+            refuses_unacceptable: representations.refuses_unacceptable,
+        }
+    }
+
+    /// The answer from an entry, and what it has brought up.
+    async fn reply(&self, entry: &std::sync::Arc<Entry>) -> (Answer, Option<Aside>) {
+        let now = self.loader.now;
+        let replied = self.try_reply(entry);
+        let aside = |(variant, coding)| make::aside(entry, variant, coding, now);
+        let wish = replied.wish;
+        match replied.reply.into_answer() {
+            Ok(answer) => return (answer, wish.and_then(aside)),
+            Err(Some(refused)) => return (self.refusal(refused).await, None),
+            Err(None) => {}
+        }
+        // Who accepts nothing but a coding that is not there yet waits for it.
+        if let Some((variant, coding)) = wish
+            && let Some(made) = make::now(self.services, entry, variant, coding).await
+        {
+            entry.add_made(made);
+            let fetched = self.loader.fetch(self.path, self.head).await;
+            if let Ok(answer) = self.try_reply(&fetched.entry).reply.into_answer() {
+                return (answer, None);
+            }
+            return (self.refusal((Status::NOT_ACCEPTABLE, None)).await, None);
+        }
+        // A small file that is not in memory, or not what it was: it is opened for this answer.
+        entry.suspect();
+        let loader = Loader {
+            opens: true,
+            ..self.loader
+        };
+        let fetched = loader.fetch_for_request(self.path, self.head).await;
+        match self.try_reply(&fetched.entry).reply.into_answer() {
+            Ok(answer) => (answer, None),
+            Err(refused) => {
+                let usual = refused.unwrap_or((Status::NOT_ACCEPTABLE, None));
+                (self.refusal(usual).await, None)
+            }
+        }
+    }
+
+    pub(super) fn try_reply<'e>(&self, entry: &'e Entry) -> Replied<'e> {
+        let mut codings = CodingMemo::default();
+        reply::from_entry(self.head, entry, self.scene(), &mut codings)
+    }
+
+    /// An error with the page that the rules name for it, or the usual one.
+    pub(super) async fn refusal(&self, refused: Refused) -> Answer {
+        let (status, field) = refused;
+        let trail = &mut Default::default();
+        let page = pages::error(&self.loader, self.path, status, trail).await;
+        let body = errors::body_unless(self.head.method == Method::Head, page.body.clone());
+        let head = match field {
+            None => AnswerHead::Template(page.head),
+            Some((name, value)) => {
+                let mut head = page.made_head();
+                head.set(name.into(), value.into());
+                AnswerHead::Fresh(head)
+            }
+        };
+        Answer { head, body }
+    }
+
+    /// The answer to everything while the site is being worked on.
+    async fn in_maintenance(&self) -> Option<Loaded> {
+        let decoded = self.path.to_decoded();
+        let tree = self.loader.tree;
+        let maintenance = tree.rules.maintenance(&decoded)?;
+        if maintenance.when_file.is_some() && !tree.in_maintenance {
+            return None;
+        }
+        let page: Page = pages::maintenance(&self.loader, self.path, maintenance).await;
+        let entry = self.loader.unwatched_page(self.path, page);
+        let (answer, _) = self.reply(&entry).await;
+        Some(Loaded {
+            remember: self.remember(&Fetched {
+                entry,
+                is_lasting: true,
+            }),
+            ..Loaded::unkept(answer)
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Looking names up on behalf of one load: below the mounts of one tree, and remembering in which
+//! directories which names were looked for, so that the watch can tell when that changes.
+//!
+//! The kernel keeps each walk below its root, whatever symbolic links say.
+
+use libc::{
+    EACCES, EAGAIN, EINTR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOBUFS, ENOENT, ENOMEM, ENOTDIR,
+    EPERM, ESTALE, EXDEV,
+};
+
+use super::site::Tree;
+use crate::engine::operation::{FileStat, SharedFile};
+use crate::engine::{Errno, Links};
+use crate::http::SafePath;
+use crate::task::Io;
+use crate::watch::{Observation, Sight, Watch};
+
+/// Why a name leads to no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing that is served.
+    Missing,
+    /// We are not allowed to read it.
+    Forbidden,
+    /// The file changed each time that it was read.
+    Changing,
+    /// Out of descriptors or memory: later it may work.
+    Exhausted,
+    /// The disk failed us.
+    Failed,
+}
+
+impl Verdict {
+    /// True when it says something about the path rather than about this moment.
+    pub(super) fn is_lasting(self) -> bool {
+        matches!(self, Verdict::Missing | Verdict::Forbidden)
+    }
+}
+
+/// A name that was looked up and found, not opened.
+#[derive(Clone, Debug)]
+pub(super) struct Located {
+    pub(super) file: SharedFile,
+    pub(super) stat: FileStat,
+    /// A symbolic link stands in its path.
+    pub(super) is_linked: bool,
+}
+
+/// What was looked at, directory by directory.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    seen: Vec<(Observation, Vec<u8>)>,
+    /// Something cannot be watched: what was found must be compared with the disk now and then.
+    is_blind: bool,
+}
+
+impl Trail {
+    /// Each directory with a name that was looked for in it; `None` when not all is watched.
+    pub(super) fn watched(&self) -> Option<&[(Observation, Vec<u8>)]> {
+        (!self.is_blind && !self.seen.is_empty()).then_some(&self.seen)
+    }
+}
+
+/// One load's way through a tree.
+pub(super) struct Walk<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) io: &'a Io,
+    pub(super) watch: &'a Watch,
+    pub(super) follows_links: bool,
+    pub(super) trail: Trail,
+}
+
+impl Walk<'_> {
+    /// Finds what `path` names below a mount.
+    pub(super) async fn find(
+        &mut self,
+        mount: usize,
+        path: &SafePath,
+    ) -> Result<Located, Verdict> {
+        self.observe(mount, path).await;
+        let found = self.find_unobserved(mount, path).await;
+        if let Ok(located) = &found
+            && located.is_linked
+        {
+            self.trail.is_blind = true;
+        }
+        found
+    }
+
+    /// The same for a name that stands beside one that was looked for just now, and shares its stem.
+    pub(super) async fn find_unobserved(
+        &self,
+        mount: usize,
+        path: &SafePath,
+    ) -> Result<Located, Verdict> {
+        let root = &self.tree.mounts[mount].root;
+        let refused = |errno| verdict_of(errno, path);
+        let strict = self.io.find(root, path.to_c_string(), Links::Refused).await;
+        let (found, is_linked) = match strict {
+            Err(Errno(ELOOP)) => {
+                let links = if self.follows_links {
+                    Links::Anywhere
+                } else {
+                    Links::Inside
+                };
+                (self.io.find(root, path.to_c_string(), links).await, true)
+            }
+            other => (other, false),
+        };
+        let file = match found {
+            Ok(file) => file,
+            Err(errno) => return Err(refused(errno)),
+        };
+        let stat = self.io.stat(&file).await.map_err(refused)?;
+        Ok(Located {
+            file,
+            stat,
+            is_linked,
+        })
+    }
+
+    async fn observe(&mut self, mount: usize, path: &SafePath) {
+        if self.trail.is_blind {
+            return;
+        }
+        let Some(tree) = self.tree.mounts[mount].watched else {
+            self.trail.is_blind = true;
+            return;
+        };
+        match self.watch.observe(tree, path.parent()).await {
+            Sight::Watched(observation) => {
+                let name = path.file_name();
+                let is_known = |(known, stem): &(Observation, Vec<u8>)| {
+                    *known == observation && stem == name
+                };
+                if !self.trail.seen.iter().any(is_known) {
+                    self.trail.seen.push((observation, name.to_vec()));
+                }
+            }
+            Sight::Blind => self.trail.is_blind = true,
+        }
+    }
+}
+
+/// What an error of the kernel means for the one who asked.
+pub(super) fn verdict_of(errno: Errno, path: &SafePath) -> Verdict {
+    match errno.0 {
+        // No such name, or one that leads out of the root: nobody is told which.
+        ENOENT | ENOTDIR | ELOOP | EXDEV | ENAMETOOLONG | ESTALE => Verdict::Missing,
+        EACCES | EPERM => Verdict::Forbidden,
+        EMFILE | ENFILE | ENOMEM | ENOBUFS => Verdict::Exhausted,
+        // The engine has too much to do, or a rename kept racing with the walk (openat2(2)).
+        EAGAIN | EINTR => Verdict::Exhausted,
+        _ => {
+            let name = path.as_bytes().escape_ascii();
+            let error = std::io::Error::from(errno);
+            log::error!("cannot read {name}: {error}");
+            Verdict::Failed
+        }
+    }
+}
