@@ -27,7 +27,7 @@ pub use site::{Site, SiteSettings};
 
 use crate::base::{Millis, Now};
 use crate::cache::{Freshness, Index, Refresh, Seen, Store, Stored, Verdict};
-use crate::exchange::Answer;
+use crate::exchange::{Answer, Producer};
 use crate::http::{HeadTemplate, OwnedRequestHead, PathError, RequestHead, SafePath};
 use crate::task::Io;
 
@@ -63,6 +63,8 @@ pub struct Loaded {
     pub answer: Answer,
     /// To be given to [`Files::remember`] of the same worker.
     pub remember: Option<Remember>,
+    /// Writes the body that the answer began; it goes on as a task of its own.
+    pub rest: Option<Producer>,
 }
 
 /// Something that a worker's index should know.
@@ -122,8 +124,11 @@ impl Files {
                 }
                 Err(PathError::BadRequest(reason)) => {
                     let answer = head.with(|head| reply::bad_request(head, reason));
-                    let remember = None;
-                    return Loaded { answer, remember };
+                    return Loaded {
+                        answer,
+                        remember: None,
+                        rest: None,
+                    };
                 }
             };
             let stored = match &site.0 {
@@ -207,7 +212,11 @@ impl Loaded {
             what: stored,
             checked_at: now.monotonic,
         });
-        Loaded { answer, remember }
+        Loaded {
+            answer,
+            remember,
+            rest: None,
+        }
     }
 }
 
