@@ -82,6 +82,12 @@ pub const H2_COLD_READS_MAX: usize = 4;
 /// Bytes of frames of HTTP/2 that are pulled into one send. No flag: enough for the socket to stay
 /// busy, little enough for a more urgent stream not to wait long.
 pub const FRAMED_SEND_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a body that is made while it is sent that wait between its producer and its connection,
+/// where the producer knows nothing better. No flag: two sends, so that one is made while the other
+/// is on its way.
+pub const BODY_STREAM_BYTES: usize = 2 * STREAMED_SEND_BYTES_MAX;
+/// Bytes of such a body that one send of HTTP/1 takes. No flag: enough for the socket to stay busy.
+pub const STREAMED_SEND_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of TLS records that are made for one send. No flag: the memory that they are made in stays
 /// in the second-level cache.
 pub const SEALED_SEND_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;

@@ -8,7 +8,7 @@ use crate::base::Millis;
 
 use crate::engine::{Engine, Errno, ListenerId, SocketId};
 use crate::handler::errors;
-use crate::http::Status;
+use crate::http::{Status, Version};
 use crate::proto::h1::Persistence;
 
 use super::Connections;
@@ -153,7 +153,13 @@ impl<E: Engine> Connections<E> {
         connection.reading = Reading::Done;
         connection.close_after_output = true;
         connection.linger = true;
-        write_answer(connection, &mut self.services, answer, Persistence::Close);
+        write_answer(
+            connection,
+            &mut self.services,
+            answer,
+            Version::Http11,
+            Persistence::Close,
+        );
         self.mark_dirty(socket);
         self.receive(socket);
     }

@@ -2,6 +2,8 @@
 
 use crate::base::Millis;
 use crate::engine::{FileRange, ListenerId, SendBatch};
+use crate::exchange::BodyStream;
+use crate::http::Version;
 use crate::proto::h1::{BodyReader, Persistence};
 use crate::task::TaskId;
 
@@ -39,6 +41,7 @@ pub(super) enum Reading {
 /// A request whose answer is being made.
 pub(super) struct Waiting {
     pub(super) task: TaskId,
+    pub(super) version: Version,
     pub(super) persistence: Persistence,
     /// The request was HEAD: an answer made in its task's stead has no content either.
     pub(super) head_only: bool,
@@ -83,6 +86,12 @@ pub(super) enum WaitsFor {
 pub(super) enum Item {
     Batch(Box<SendBatch>),
     File(FileRange),
+    /// A body that is still being made; always the last item.
+    Stream {
+        body: BodyStream,
+        /// Else the end of the connection is its end.
+        is_chunked: bool,
+    },
 }
 
 /// Output that has not been handed to the engine.

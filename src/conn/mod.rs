@@ -16,6 +16,7 @@ mod request;
 mod secure;
 mod services;
 mod stream_body;
+mod streamed;
 mod streams;
 
 pub use accept::{ConnectionCount, ListenerKind};

@@ -9,6 +9,7 @@ use crate::proto::h2::StreamId;
 use super::Connections;
 use super::connection::{Item, Life, Output, Reading, Sending, WaitsFor};
 use super::services::{Event, Outbox};
+use super::stream_body::push_piece;
 
 /// Answers of pipelined requests that may stand in the queue (each file holds a descriptor).
 const ITEMS_MAX: usize = 64;
@@ -25,15 +26,52 @@ impl Output {
         self.filling.get_or_insert_with(spare)
     }
 
+    /// Content in memory follows what was written so far.
+    pub(super) fn push_bytes(&mut self, bytes: Bytes, spare: impl FnOnce() -> Box<SendBatch>) {
+        self.queued_bytes += bytes.len();
+        push_piece(self.filling_or(spare), bytes);
+    }
+
     /// A file follows what was written so far.
     pub(super) fn push_file(&mut self, file: FileRange) {
         self.queue.extend(self.filling.take().map(Item::Batch));
         self.queue.push_back(Item::File(file));
     }
 
-    /// True when no further request should be answered before something has left.
+    /// True when no further request should be answered before something has left. A body of several
+    /// parts goes in as a whole: they were made before, and whoever made them has bounded their
+    /// number. Behind a streamed body nothing goes in.
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.queued_bytes >= OUTPUT_BYTES_MAX || self.queue.len() >= ITEMS_MAX
+        self.queued_bytes >= OUTPUT_BYTES_MAX
+            || self.queue.len() >= ITEMS_MAX
+            || self.ends_in_stream()
+    }
+
+    /// The batch that is written into, taken out so that several borrowers can write.
+    pub(super) fn take_filling(
+        &mut self,
+        spare: impl FnOnce() -> Box<SendBatch>,
+    ) -> Box<SendBatch> {
+        let batch = self.filling.take().unwrap_or_else(spare);
+        self.queued_bytes -= batch.len();
+        batch
+    }
+
+    /// Puts it back, unless there is nothing in it.
+    #[expect(clippy::vec_box, reason = "batches move as their boxes")]
+    pub(super) fn put_filling(&mut self, batch: Box<SendBatch>, spare: &mut Vec<Box<SendBatch>>) {
+        if batch.is_empty() {
+            spare.push(batch);
+            return;
+        }
+        self.queued_bytes += batch.len();
+        self.filling = Some(batch);
+    }
+
+    /// [`Output::is_full`] while the batch is taken out.
+    pub(super) fn is_full_with(&self, batch: &SendBatch) -> bool {
+        self.queued_bytes + batch.len() >= OUTPUT_BYTES_MAX
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {
@@ -106,9 +144,12 @@ impl<E: Engine> Connections<E> {
         if connection.sending != Sending::Idle || connection.life != Life::Open {
             return 0;
         }
-        let from_streams = match connection.reading {
-            Reading::Streams(_) => self.fill_from_streams(socket),
-            _ => 0,
+        let has_pulled =
+            matches!(connection.reading, Reading::Streams(_)) || connection.output.ends_in_stream();
+        let from_streams = if has_pulled {
+            self.pull_bodies(socket)
+        } else {
+            0
         };
         let Some(connection) = self.table.get_mut(socket.0) else {
             return 0;
@@ -125,6 +166,10 @@ impl<E: Engine> Connections<E> {
                 self.send_batch(socket, batch, false);
             }
             Some(Item::File(range)) => return self.send_burst(socket, range),
+            Some(stream @ Item::Stream { .. }) => {
+                connection.output.push_front(stream);
+                self.wait_for_producer(socket);
+            }
         }
         from_streams
     }

@@ -143,7 +143,10 @@ impl Connection {
     fn wants_input(&self, services: &Services) -> bool {
         match self.life {
             // The last answer is on its way: only who must linger hears what else comes.
-            Life::Open if matches!(self.reading, Reading::Done) => !self.peer_done && self.linger,
+            // While that is still being made, its client may leave.
+            Life::Open if matches!(self.reading, Reading::Done) => {
+                !self.peer_done && (self.linger || self.output.ends_in_stream())
+            }
             Life::Open => !self.peer_done && !self.is_glutted(services),
             Life::Lingering => !self.peer_done,
             Life::Terminating => false,

@@ -1,9 +1,11 @@
 //! HTTP/1: one request after the other, parsed, answered, its body thrown away.
 
+use std::borrow::Cow;
+
 use crate::base::limits::{COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX};
 use crate::cache::Refresh;
 use crate::engine::{Engine, SocketId};
-use crate::exchange::{Answer, AnswerHead, Body};
+use crate::exchange::{Answer, AnswerHead, Body, Part};
 use crate::handler::errors;
 use crate::handler::files::{Loaded, Served};
 use crate::http::{Fault, Method, OwnedRequestHead, RequestHead, Status, Version};
@@ -104,7 +106,8 @@ pub(super) fn on_fault(
     head_only: bool,
 ) {
     let answer = errors::error_answer(fault.status, fault.reason, head_only);
-    write_answer(connection, services, answer, Persistence::Close);
+    let version = Version::Http11; // Of no matter: the answer has a length.
+    write_answer(connection, services, answer, version, Persistence::Close);
     stop_reading(connection);
 }
 
@@ -116,7 +119,8 @@ fn on_request(
 ) {
     let request = &head.request;
     let body = BodyReader::new(head.framing);
-    let persistence = persistence_of(head, services.draining);
+    let version = request.version;
+    let mut persistence = persistence_of(head, services.draining);
     let is_secure = connection.is_secure;
     let https_port = services.settings.https_port.filter(|_| !is_secure);
     match reply(&mut services.files, services.now, request, https_port) {
@@ -149,7 +153,7 @@ fn on_request(
             }
         }
         Served::Answer { answer, refresh } => {
-            write_answer(connection, services, answer, persistence);
+            persistence = write_answer(connection, services, answer, version, persistence);
             if let Some(refresh) = refresh {
                 spawn_refresh(services, refresh, request.path);
             }
@@ -158,6 +162,7 @@ fn on_request(
             let task = spawn_load(socket, None, services, request);
             connection.reading = Reading::Waiting(Waiting {
                 task,
+                version,
                 persistence,
                 head_only: request.method == Method::Head,
                 body,
@@ -196,44 +201,53 @@ fn persistence_of(head: &Head<'_>, draining: bool) -> Persistence {
     }
 }
 
-/// Writes a whole answer into the connection's output.
+/// Writes an answer into the connection's output; returns what it says about the connection.
 pub(super) fn write_answer(
     connection: &mut Connection,
     services: &mut Services,
     answer: Answer,
-    persistence: Persistence,
-) {
+    version: Version,
+    mut persistence: Persistence,
+) -> Persistence {
     let spare = &mut services.spare_batches;
     let batch = connection
         .output
         .filling_or(|| spare.pop().unwrap_or_default());
     let before = batch.len();
-    let fields = services.tls_fields.h1(connection.is_secure);
+    let mut fields = Cow::Borrowed(services.tls_fields.h1(connection.is_secure));
+    // RFC 9112 §6.1: older clients do not know chunks.
+    let is_chunked = version != Version::Http10;
+    if let Body::Stream(_) = &answer.body {
+        if is_chunked {
+            fields.to_mut().extend_from_slice(h1::CHUNKED);
+        } else {
+            persistence = Persistence::Close; // Which tells the end of the body (§6.3).
+        }
+    }
+    let (out, date) = (batch.own_mut(), &services.date);
     match &answer.head {
-        AnswerHead::Template(template) => {
-            h1::write_template(
-                batch.own_mut(),
-                template,
-                fields,
-                &services.date,
-                persistence,
-            );
-        }
-        AnswerHead::Fresh(head) => {
-            h1::write_head(batch.own_mut(), head, fields, &services.date, persistence);
-        }
+        AnswerHead::Template(head) => h1::write_template(out, head, &fields, date, persistence),
+        AnswerHead::Fresh(head) => h1::write_head(out, head, &fields, date, persistence),
     }
+    let written = batch.len() - before;
+    let output = &mut connection.output;
+    output.queued_bytes += written;
+    let mut spare = || spare.pop().unwrap_or_default();
     match answer.body {
-        Body::Empty => connection.output.queued_bytes += batch.len() - before,
-        Body::Bytes(bytes) => {
-            batch.push_shared(bytes);
-            connection.output.queued_bytes += batch.len() - before;
+        Body::Empty => {}
+        Body::Bytes(bytes) => output.push_bytes(bytes, spare),
+        Body::File(range) => output.push_file(range),
+        Body::Parts(parts) => {
+            for part in parts.into_pieces() {
+                match part {
+                    Part::Bytes(bytes) => output.push_bytes(bytes, &mut spare),
+                    Part::File(range) => output.push_file(range),
+                }
+            }
         }
-        Body::File(range) => {
-            connection.output.queued_bytes += batch.len() - before;
-            connection.output.push_file(range);
-        }
+        Body::Stream(body) => output.push_stream(body, is_chunked),
     }
+    persistence
 }
 
 /// Lets the slow lane make the answer; `stream`: over HTTP/2.
@@ -306,6 +320,12 @@ impl<E: Engine> Connections<E> {
                     let now = self.services.now;
                     self.services.files.remember(remember, now);
                 }
+                if let Body::Stream(body) = &loaded.answer.body {
+                    self.services.listen_to(body, socket, stream);
+                }
+                if let Some(rest) = loaded.rest {
+                    self.services.executor.spawn(rest);
+                }
                 self.on_made(socket, stream, |_| loaded.answer);
             }
             Event::Lost { socket, stream } => self.on_made(socket, stream, |head_only| {
@@ -321,6 +341,7 @@ impl<E: Engine> Connections<E> {
                 Some(stream) => self.on_stream_slice(socket, stream, slice, result),
                 None => self.on_slice(socket, slice, result),
             },
+            Event::BodyReady { socket, stream } => self.on_body_ready(socket, stream),
         }
     }
 
@@ -344,9 +365,14 @@ impl<E: Engine> Connections<E> {
         else {
             return; // It is terminating; dropping its task has brought us here.
         };
-        let answer = answer(waiting.head_only);
-        write_answer(connection, &mut self.services, answer, waiting.persistence);
-        after_answer(connection, waiting.persistence, waiting.body);
+        let Waiting {
+            version,
+            persistence,
+            ..
+        } = waiting;
+        let (answer, services) = (answer(waiting.head_only), &mut self.services);
+        let persistence = write_answer(connection, services, answer, version, persistence);
+        after_answer(connection, persistence, waiting.body);
         self.resume_input(socket);
         self.receive_if_wanted(socket);
     }

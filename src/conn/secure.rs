@@ -195,6 +195,7 @@ impl<E: Engine> Connections<E> {
                 log::debug!("a TLS connection ends: {fault}");
                 // The alert goes out; nothing behind it means anything.
                 self.services.abandon_reading(connection);
+                connection.output.drop_stream();
                 connection.close_after_output = true;
                 connection.linger = true;
                 if let Some(secure) = &mut connection.secure {
@@ -222,6 +223,7 @@ impl<E: Engine> Connections<E> {
                 match sealing.cold {
                     _ if sealing.is_broken => self.terminate(socket),
                     Some(slice) => self.read_cold_slice(socket, None, slice),
+                    None if sealing.has_stream_next => self.wait_for_producer(socket),
                     None => self.on_output_drained(socket),
                 }
                 return file_len;
@@ -242,7 +244,7 @@ impl<E: Engine> Connections<E> {
                 self.mark_dirty(socket);
                 return file_len;
             }
-            self.fill_from_streams(socket);
+            self.pull_bodies(socket);
         }
     }
 
@@ -295,6 +297,8 @@ struct Sealed {
     /// The next slice must be read first.
     cold: Option<FileRange>,
     is_broken: bool,
+    /// Nothing is left but a body that has nothing to give.
+    has_stream_next: bool,
     file_len: u64,
 }
 
@@ -303,6 +307,7 @@ impl<E: Engine> Sealing<'_, E> {
         let mut done = Sealed {
             cold: None,
             is_broken: false,
+            has_stream_next: false,
             file_len: 0,
         };
         let secure = self.connection.secure.as_mut().expect("only TLS is sealed");
@@ -317,6 +322,11 @@ impl<E: Engine> Sealing<'_, E> {
                     if !self.seal_file(range, sealed, &mut done) {
                         break;
                     }
+                }
+                Item::Stream { .. } => {
+                    self.connection.output.push_front(item);
+                    done.has_stream_next = true;
+                    break;
                 }
             }
         }

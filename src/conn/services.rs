@@ -77,6 +77,11 @@ pub enum Event {
         slice: Vec<u8>,
         result: Result<usize, Errno>,
     },
+    /// A body that is made while it is sent has something to say again.
+    BodyReady {
+        socket: SocketId,
+        stream: Option<StreamId>,
+    },
 }
 
 /// Where tasks put what they have; the worker empties it after they ran.

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::Millis;
-use crate::base::limits::{FILES_AHEAD_BYTES_MAX, H2_FRAME_BYTES_MAX};
-use crate::engine::{Engine, FileRange};
+use crate::base::limits::{COPY_BODY_BYTES_MAX, FILES_AHEAD_BYTES_MAX, H2_FRAME_BYTES_MAX};
+use crate::engine::{Engine, FileRange, SendBatch};
+use crate::exchange::{BodyStream, Part, StreamState};
 use crate::proto::h2::StreamId;
 
 use super::blocks::{BlockRead, Blocks};
@@ -15,6 +16,18 @@ use super::blocks::{BlockRead, Blocks};
 pub(super) enum StreamBody {
     Bytes(Bytes),
     File(FileRange),
+    /// The first of them is being sent.
+    Parts(VecDeque<Part>),
+    Stream(BodyStream),
+}
+
+/// Appends content. Small pieces are copied: cheaper than naming them to the kernel.
+pub(super) fn push_piece(batch: &mut SendBatch, piece: Bytes) {
+    if piece.len() <= COPY_BODY_BYTES_MAX {
+        batch.push(&piece);
+    } else {
+        batch.push_shared(piece);
+    }
 }
 
 /// Parts of files that were read and not sent yet, the latest last. Bounded over all streams, since
@@ -45,6 +58,8 @@ pub(super) enum Pulled {
     },
     /// The next slice is not in memory.
     Cold(FileRange),
+    /// The next bytes were not made yet.
+    Pending,
     Broken,
 }
 
@@ -64,41 +79,99 @@ impl StreamBody {
         max: usize,
         from: Reader<'_, E>,
     ) -> Pulled {
-        let rest = match self {
-            StreamBody::Bytes(bytes) => {
-                let piece = bytes.split_to(max.min(bytes.len()));
-                let end = bytes.is_empty();
-                return Pulled::Piece { bytes: piece, end };
-            }
-            StreamBody::File(rest) => rest,
-        };
-        let mut bytes = match from.ahead.take(stream) {
-            Some(bytes) => bytes,
-            None => {
-                let mut next = rest.clone();
-                if max < H2_FRAME_BYTES_MAX {
-                    // Behind so small a window nothing can follow soon.
-                    next.len = next.len.min(max as u64);
-                }
-                match from.blocks.read(from.engine, &next, from.now) {
-                    BlockRead::Piece(bytes) => bytes,
-                    BlockRead::Cold => {
-                        let len = rest.slice_len();
-                        return Pulled::Cold(FileRange { len, ..next });
-                    }
-                    BlockRead::Truncated | BlockRead::Failed(_) => return Pulled::Broken,
-                }
-            }
-        };
-        let piece = bytes.split_to(max.min(bytes.len()));
-        rest.offset += piece.len() as u64;
-        rest.len -= piece.len() as u64;
-        if !bytes.is_empty() {
-            from.ahead.keep(stream, bytes);
+        match self {
+            StreamBody::Bytes(bytes) => pull_bytes(bytes, max),
+            StreamBody::File(rest) => pull_file(rest, stream, max, from),
+            StreamBody::Parts(parts) => pull_parts(parts, stream, max, from),
+            StreamBody::Stream(body) => pull_stream(body, max),
         }
-        let end = rest.len == 0;
-        Pulled::Piece { bytes: piece, end }
     }
+
+    /// The file that is being sent.
+    pub(super) fn file(&self) -> Option<&FileRange> {
+        match self {
+            StreamBody::File(rest) => Some(rest),
+            StreamBody::Parts(parts) => match parts.front()? {
+                Part::File(rest) => Some(rest),
+                Part::Bytes(_) => None,
+            },
+            StreamBody::Bytes(_) | StreamBody::Stream(_) => None,
+        }
+    }
+}
+
+fn pull_bytes(rest: &mut Bytes, max: usize) -> Pulled {
+    let bytes = rest.split_to(max.min(rest.len()));
+    let end = rest.is_empty();
+    Pulled::Piece { bytes, end }
+}
+
+fn pull_parts<E: Engine>(
+    parts: &mut VecDeque<Part>,
+    stream: StreamId,
+    max: usize,
+    from: Reader<'_, E>,
+) -> Pulled {
+    let pulled = match parts.front_mut() {
+        Some(Part::Bytes(rest)) => pull_bytes(rest, max),
+        Some(Part::File(rest)) => pull_file(rest, stream, max, from),
+        None => unreachable!("the last piece was the end"),
+    };
+    let Pulled::Piece { bytes, end: true } = pulled else {
+        return pulled;
+    };
+    parts.pop_front();
+    let end = parts.is_empty();
+    Pulled::Piece { bytes, end }
+}
+
+fn pull_stream(body: &mut BodyStream, max: usize) -> Pulled {
+    if let Some(bytes) = body.take(max) {
+        let end = body.state() == StreamState::Ended;
+        return Pulled::Piece { bytes, end };
+    }
+    match body.state() {
+        StreamState::Ended => Pulled::Piece {
+            bytes: Bytes::new(),
+            end: true,
+        },
+        StreamState::Broken => Pulled::Broken,
+        StreamState::Pending | StreamState::Ready(_) => Pulled::Pending,
+    }
+}
+
+fn pull_file<E: Engine>(
+    rest: &mut FileRange,
+    stream: StreamId,
+    max: usize,
+    from: Reader<'_, E>,
+) -> Pulled {
+    let mut bytes = match from.ahead.take(stream) {
+        Some(bytes) => bytes,
+        None => {
+            let mut next = rest.clone();
+            if max < H2_FRAME_BYTES_MAX {
+                // Behind so small a window nothing can follow soon.
+                next.len = next.len.min(max as u64);
+            }
+            match from.blocks.read(from.engine, &next, from.now) {
+                BlockRead::Piece(bytes) => bytes,
+                BlockRead::Cold => {
+                    let len = rest.slice_len();
+                    return Pulled::Cold(FileRange { len, ..next });
+                }
+                BlockRead::Truncated | BlockRead::Failed(_) => return Pulled::Broken,
+            }
+        }
+    };
+    let piece = bytes.split_to(max.min(bytes.len()));
+    rest.offset += piece.len() as u64;
+    rest.len -= piece.len() as u64;
+    if !bytes.is_empty() {
+        from.ahead.keep(stream, bytes);
+    }
+    let end = rest.len == 0;
+    Pulled::Piece { bytes: piece, end }
 }
 
 #[cfg(test)]

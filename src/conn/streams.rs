@@ -14,19 +14,21 @@ use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
 use crate::handler::files::Served;
 use crate::http::{Method, RequestHead};
-use crate::proto::h2::{ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId};
+use crate::proto::h2::{
+    ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId, UNKNOWN_LENGTH,
+};
 use crate::task::{Executor, TaskId};
 
 use super::Connections;
 use super::answer::reply;
-use super::connection::{Connection, Output, Reading};
+use super::connection::{Connection, Reading};
 use super::request::{spawn_load, spawn_refresh};
 use super::services::Services;
-use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody};
+use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody, push_piece};
 
 /// The streams of one connection.
 pub(super) struct Streams {
-    core: H2Connection<StreamBody>,
+    pub(super) core: H2Connection<StreamBody>,
     tasks: Vec<StreamTask>,
     ahead: ReadAhead,
     /// Streams whose next slice must come from the disk, and that wait for others' slices.
@@ -227,11 +229,19 @@ impl Answering<'_> {
                 .write(stream, &parts, &Bytes::new(), self.batch),
             Body::Bytes(bytes) => self.streams.write(stream, &parts, &bytes, self.batch),
             Body::File(rest) => {
-                let core = &mut self.streams.core;
-                if core.respond(stream, &parts, false, self.batch.own_mut()) {
-                    let len = rest.len;
-                    core.queue_body(stream, StreamBody::File(rest), len);
-                }
+                let len = rest.len;
+                self.streams
+                    .queue(stream, &parts, StreamBody::File(rest), len, self.batch);
+            }
+            Body::Parts(content) => {
+                let len = content.len();
+                let pieces = content.into_pieces();
+                self.streams
+                    .queue(stream, &parts, StreamBody::Parts(pieces), len, self.batch);
+            }
+            Body::Stream(body) => {
+                let (body, len) = (StreamBody::Stream(body), UNKNOWN_LENGTH);
+                self.streams.queue(stream, &parts, body, len, self.batch);
             }
         }
     }
@@ -256,6 +266,20 @@ impl Streams {
             }
         } else {
             core.queue_body(stream, StreamBody::Bytes(body.clone()), len as u64);
+        }
+    }
+
+    /// Writes a head and leaves its body to the scheduler.
+    fn queue(
+        &mut self,
+        stream: StreamId,
+        head: &[&[u8]],
+        body: StreamBody,
+        len: u64,
+        batch: &mut SendBatch,
+    ) {
+        if self.core.respond(stream, head, len == 0, batch.own_mut()) && len > 0 {
+            self.core.queue_body(stream, body, len);
         }
     }
 
@@ -308,13 +332,18 @@ impl Streams {
         self.core.wants_to_send()
     }
 
-    pub(super) fn is_answering(&self) -> bool {
+    pub(super) fn has_tasks(&self) -> bool {
         !self.tasks.is_empty()
+    }
+
+    /// True while tasks make answers, or what is left of their bodies.
+    pub(super) fn is_answering(&self) -> bool {
+        self.has_tasks() || self.core.has_blocked_bodies()
     }
 
     /// True when bodies wait for the peer to open a window.
     pub(super) fn wait_for_window(&self) -> bool {
-        self.core.has_waiting_bodies() && self.tasks.is_empty()
+        self.core.has_ready_bodies() && self.tasks.is_empty()
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -329,15 +358,6 @@ impl Streams {
     /// Grows as the peer lets us send.
     pub(super) fn content_bytes(&self) -> u64 {
         self.content_bytes
-    }
-}
-
-/// Small pieces are copied: cheaper than naming them to the kernel.
-fn push_piece(batch: &mut SendBatch, piece: Bytes) {
-    if piece.len() <= COPY_BODY_BYTES_MAX {
-        batch.push(&piece);
-    } else {
-        batch.push_shared(piece);
     }
 }
 
@@ -385,7 +405,11 @@ impl<E: Engine> Connections<E> {
                     streams.core.write_data(stream, len, end, batch.own_mut());
                     streams.content_bytes += len as u64;
                     push_piece(&mut batch, bytes);
+                    if !end {
+                        streams.follow_producer(stream, batch.own_mut());
+                    }
                 }
+                Pulled::Pending => streams.core.set_blocked(stream),
                 Pulled::Cold(slice) => {
                     streams.core.set_blocked(stream);
                     if cold.len() < reads_max {
@@ -433,7 +457,8 @@ impl<E: Engine> Connections<E> {
             return;
         };
         streams.tasks.retain(|task| task.stream != stream);
-        let Some(StreamBody::File(rest)) = streams.core.body_mut(stream) else {
+        let body = streams.core.body_mut(stream);
+        let Some(rest) = body.and_then(|body| body.file()) else {
             return; // Reset meanwhile.
         };
         let read = result.unwrap_or(0);
@@ -507,7 +532,11 @@ impl<E: Engine> Connections<E> {
         }
     }
 
-    fn with_output(&mut self, socket: SocketId, act: impl FnOnce(&mut Streams, &mut Vec<u8>)) {
+    pub(super) fn with_output(
+        &mut self,
+        socket: SocketId,
+        act: impl FnOnce(&mut Streams, &mut Vec<u8>),
+    ) {
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
@@ -530,33 +559,5 @@ impl<E: Engine> Connections<E> {
             Reading::Streams(streams) => Some(streams),
             _ => None,
         }
-    }
-}
-
-impl Output {
-    /// The batch that is written into, taken out so that several borrowers can write.
-    pub(super) fn take_filling(
-        &mut self,
-        spare: impl FnOnce() -> Box<SendBatch>,
-    ) -> Box<SendBatch> {
-        let batch = self.filling.take().unwrap_or_else(spare);
-        self.queued_bytes -= batch.len();
-        batch
-    }
-
-    /// Puts it back, unless there is nothing in it.
-    #[expect(clippy::vec_box, reason = "batches move as their boxes")]
-    pub(super) fn put_filling(&mut self, batch: Box<SendBatch>, spare: &mut Vec<Box<SendBatch>>) {
-        if batch.is_empty() {
-            spare.push(batch);
-            return;
-        }
-        self.queued_bytes += batch.len();
-        self.filling = Some(batch);
-    }
-
-    /// [`Output::is_full`] while the batch is taken out.
-    pub(super) fn is_full_with(&self, batch: &SendBatch) -> bool {
-        self.queued_bytes + batch.len() >= crate::base::limits::OUTPUT_BYTES_MAX
     }
 }

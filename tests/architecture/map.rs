@@ -6,7 +6,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("http", &["base"]),
     ("engine", &["base"]),
-    ("exchange", &["engine", "http"]),
+    ("exchange", &["base", "engine", "http"]),
     ("task", &["base", "engine"]),
     ("proto", &["base", "http"]),
     ("tls", &["base"]),

@@ -167,6 +167,7 @@ fn read_body(body: &Body) -> Vec<u8> {
             bytes.truncate(read);
             bytes
         }
+        Body::Parts(_) | Body::Stream(_) => unreachable!("files have one part"),
     }
 }
 

@@ -13,4 +13,6 @@ pub use body::{BodyReader, BodyStep};
 pub use head::{
     Framing, Head, HeadLimits, HeadStorage, ParsedHead, asks_for_head, may_be_complete, parse_head,
 };
-pub use writer::{Persistence, write_head, write_template};
+pub use writer::{
+    CHUNK_END, CHUNKED, LAST_CHUNK, Persistence, write_chunk_size, write_head, write_template,
+};

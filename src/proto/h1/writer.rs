@@ -1,8 +1,18 @@
 //! The final writer of HTTP/1: turns heads of answers into bytes for the next send.
 //!
-//! What belongs to the connection and not to the answer is added here: `Date` and `Connection`.
+//! What belongs to the connection and not to the answer is added here: `Date` and `Connection`,
+//! and the framing of content whose length is not known (RFC 9112 §7.1).
+
+use std::io::Write;
 
 use crate::http::{DateField, HeadTemplate, ResponseHead};
+
+/// The field line of an answer in chunks.
+pub const CHUNKED: &[u8] = b"Transfer-Encoding: chunked\r\n";
+/// Stands behind the content of a chunk.
+pub const CHUNK_END: &[u8] = b"\r\n";
+/// The last chunk and the end of an empty trailer section.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// What the answer says about the connection (RFC 9112 §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +67,40 @@ pub fn write_head(
     out.extend_from_slice(date.last_line());
 }
 
+/// Appends the line before the content of a chunk, which is not empty.
+pub fn write_chunk_size(out: &mut Vec<u8>, len: usize) {
+    debug_assert!(len > 0, "that would be the last chunk");
+    write!(out, "{len:x}\r\n").expect("writing to a Vec cannot fail");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::Status;
+
+    /// RFC 9112 §7.1: what we write, our own reader takes for the same content.
+    #[test]
+    fn chunks_are_read_as_they_were_written() {
+        use crate::proto::h1::{BodyReader, Framing};
+        for len in [1, 9, 10, 255, 256, 65_535, 65_536] {
+            let mut out = Vec::new();
+            write_chunk_size(&mut out, len);
+            out.resize(out.len() + len, b'z');
+            out.extend_from_slice(CHUNK_END);
+            out.extend_from_slice(LAST_CHUNK);
+            let mut reader = BodyReader::new(Framing::Chunked).unwrap();
+            let (mut used, mut content) = (0, 0);
+            loop {
+                let step = reader.handle_input(&out[used..]).unwrap();
+                used += step.consumed;
+                content += step.data.len();
+                if step.ended {
+                    break;
+                }
+            }
+            assert_eq!((used, content), (out.len(), len));
+        }
+    }
 
     #[test]
     fn both_kinds_of_heads_become_the_same_bytes() {

@@ -174,6 +174,18 @@ impl<B> H2Connection<B> {
         self.streams.iter().any(|stream| stream.body.is_some())
     }
 
+    /// There are queued bodies whose bytes are at hand; those that get no turn wait for windows.
+    pub fn has_ready_bodies(&self) -> bool {
+        let mut streams = self.streams.iter();
+        streams.any(|stream| stream.body.is_some() && !stream.is_blocked)
+    }
+
+    /// There are queued bodies whose bytes are not there yet.
+    pub fn has_blocked_bodies(&self) -> bool {
+        let mut streams = self.streams.iter();
+        streams.any(|stream| stream.body.is_some() && stream.is_blocked)
+    }
+
     /// The answer is complete.
     #[inline]
     fn end_answer(&mut self, id: u32, out: &mut Vec<u8>) {
