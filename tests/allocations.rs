@@ -25,7 +25,11 @@ use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services
 use downpour::engine::epoll::EpollEngine;
 use downpour::engine::uring::{self, UringEngine};
 use downpour::engine::{Engine, EngineSettings};
-use downpour::handler::files::{Files, Site, SiteSettings};
+use downpour::handler::files::{FileServices, Site};
+use downpour::handler::sites::Sites;
+use downpour::route::SiteSettings;
+use downpour::task::Pool;
+use downpour::watch::Watch;
 use downpour::proto::h2::{Event, FieldList, H2Connection, H2Settings, HeadStorage, PREFACE};
 use downpour::worker::{Mailbox, Message, Turn, Worker};
 
@@ -133,6 +137,7 @@ fn run<E: Engine>(
         bytes_max: 16 << 20,
         entry_bytes_max: 1 << 20,
         descriptors_max: 8,
+        names_max: 1000,
     });
     let minute = Duration::from_secs(60);
     let settings = ConnectionSettings {
@@ -141,8 +146,14 @@ fn run<E: Engine>(
         send_timeout: minute,
         ..ConnectionSettings::default()
     };
-    let files = Files::new(Arc::new(site), Arc::new(store));
-    let services = Services::new(files, settings, None, engine.waker(), engine.now());
+    let services = FileServices {
+        store: Arc::new(store),
+        watch: Watch::default(),
+        pool: Pool::default(),
+        kept: None,
+    };
+    let sites = Sites::new(Arc::default(), &[Arc::new(site)], &services);
+    let services = Services::new(sites, settings, None, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     let connections = worker.connections_mut();
     connections.listen(
@@ -295,7 +306,11 @@ fn file_hits(start: Start) {
 }
 
 fn open(root: &Path) -> Site {
-    Site::open(root, &SiteSettings::default()).unwrap()
+    let settings = SiteSettings {
+        root: Some(root.to_owned()),
+        ..SiteSettings::default()
+    };
+    Site::open(0, settings).unwrap()
 }
 
 #[test]

@@ -224,6 +224,9 @@ pub const TREES_KEPT_MAX: usize = 8;
 /// Bytes of a page that explains an error; a larger one is not used. No flag: it is held in memory
 /// for each path that it answers.
 pub const ERROR_PAGE_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of a file that is compressed on the fly, at least and at most.
+pub const COMPRESS_BYTES_MIN: u64 = 256;
+pub const COMPRESS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Threads that wait for disks on behalf of all workers, where the engine has no other way.
 pub const FILE_THREADS_DEFAULT: u32 = 4;
 /// File operations that wait for such a thread, over all workers; more of them fail with `EAGAIN`.

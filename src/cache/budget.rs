@@ -145,8 +145,7 @@ mod tests {
     #[test]
     fn a_slice_keeps_the_whole_body_paid() {
         let budget = Budget::new(100);
-        let body = budget.take(5).unwrap().into_body(b"hello".to_vec());
-        let body = body.bytes();
+        let body = budget.take(5).unwrap().into_body(b"hello".to_vec()).bytes();
         let slice = body.slice(1..2);
         drop(body);
         assert_eq!((&slice[..], budget.live()), (&b"e"[..], 5));

@@ -11,14 +11,19 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::Millis;
-use crate::base::limits::{FRESH_FOR, INDEX_BYTES_MAX, INDEX_SWEEP_PAUSE, VERDICT_BYTES_MAX};
+use crate::base::limits::{
+    FRESH_FOR, INDEX_BYTES_MAX, INDEX_SWEEP_PAUSE, PAGES_BYTES_MAX, PROMOTE_HITS, PROMOTE_WINDOW,
+    WATCHED_FRESH_FOR,
+};
+use crate::engine::named::NamedFile;
 use crate::engine::operation::{FileKind, FileStat};
-use crate::http::{HeadTemplate, ResponseHead, Status, Validators};
+use crate::http::{Coding, CodingSet, HeadTemplate, ResponseHead, Status, Validators};
 
 const SETTINGS: StoreSettings = StoreSettings {
     bytes_max: 64 * 1024,
     entry_bytes_max: 16 * 1024,
     descriptors_max: 16,
+    names_max: 1000,
 };
 
 fn stat(len: u64) -> FileStat {
@@ -36,35 +41,85 @@ fn stat(len: u64) -> FileStat {
 fn entry(path: &[u8], content: Content, hold: Hold, racy: bool, now: Millis) -> Arc<Entry> {
     let len = match &content {
         Content::Memory(bytes) => bytes.len() as u64,
-        Content::File(_) => 1 << 40,
+        Content::File(_) | Content::Named(_) => 1 << 40,
     };
     let template = |status| HeadTemplate::new(&ResponseHead::new(status));
-    let representation = Representation {
+    let about = About {
+        media_type: Cow::Borrowed("text/plain"),
+        coding: Coding::Identity,
+        language: None,
+        variant: 0,
+        state: 0,
+    };
+    let first = Representation {
         full: template(Status::OK),
         not_modified: template(Status::NOT_MODIFIED),
-        media_type: Cow::Borrowed("text/plain"),
+        about,
         validators: Validators::default(),
         len,
         content,
+        makes: CodingSet::default(),
     };
-    let stat = stat(len);
-    let origin = Origin::File { stat, racy };
-    Arc::new(Entry::new(path.into(), representation, origin, hold, now))
+    let resource = Resource {
+        first,
+        others: Box::default(),
+        vary: Vary::default(),
+        by_query: false,
+    };
+    let outcome = Outcome::Resource(Box::new(resource));
+    let states = [stat(len)].into();
+    let origin = Origin::Files { states, racy };
+    Arc::new(Entry::new(path.into(), outcome, origin, hold, now))
+}
+
+fn page(path: &[u8], now: Millis) -> Arc<Entry> {
+    let outcome = Outcome::Page(Page {
+        head: HeadTemplate::new(&ResponseHead::new(Status::NOT_FOUND)),
+        body: Bytes::new(),
+        location: None,
+    });
+    let (origin, hold) = (Origin::Unknown, Hold::unkept());
+    Arc::new(Entry::new(path.into(), outcome, origin, hold, now))
+}
+
+fn body_of(entry: &Entry) -> Option<&Bytes> {
+    match entry.outcome() {
+        Outcome::Resource(resource) => match &resource.first.content {
+            Content::Memory(bytes) => Some(bytes),
+            Content::File(_) | Content::Named(_) => None,
+        },
+        Outcome::Page(_) | Outcome::PerRequest => None,
+    }
 }
 
 /// What a load does: an entry with a body of `len` bytes, or one that is not kept.
-fn load(store: &Store, path: &[u8], len: u64, now: Millis) -> Arc<Entry> {
-    let file = || {
+fn load(store: &Store, path: &[u8], len: u64, wanted: Wanted, now: Millis) -> Arc<Entry> {
+    let file = || -> crate::engine::operation::SharedFile {
         let file = std::fs::File::open("/dev/null").unwrap();
-        Content::File(Arc::new(file.into()))
+        Arc::new(file.into())
     };
-    let (content, hold) = match store.place(len) {
+    let (content, hold) = match store.place(len, wanted) {
         Place::Memory(permit) => {
             let body = permit.into_body(vec![7; len as usize]);
-            (Content::Memory(body), Hold::Bytes)
+            (Content::Memory(body.bytes()), Hold::default())
         }
-        Place::Descriptor(permit) => (file(), Hold::Descriptor(permit)),
-        Place::Unkept => (file(), Hold::Unkept),
+        Place::Descriptor(permit) => {
+            let descriptors = vec![permit];
+            let hold = Hold {
+                is_unkept: false,
+                descriptors,
+            };
+            (Content::File(file()), hold)
+        }
+        Place::Named => {
+            let named = NamedFile {
+                root: file(),
+                path: c"a".into(),
+                stat: stat(len),
+            };
+            (Content::Named(Arc::new(named)), Hold::default())
+        }
+        Place::Unkept => (Content::File(file()), Hold::unkept()),
     };
     entry(path, content, hold, false, now)
 }
@@ -81,15 +136,19 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Looks a path up and loads it when it is not known well enough.
-fn fetch(store: &Store, path: &[u8], len: u64, now: Millis) -> Arc<Entry> {
+fn fetch_wanted(store: &Store, path: &[u8], len: u64, wanted: Wanted, now: Millis) -> Arc<Entry> {
     let ticket = match ready(store.lookup(path, now)) {
-        Lookup::Current(Stored::Entry(entry)) => return entry,
-        Lookup::Current(Stored::Verdict(verdict)) => panic!("{verdict:?} was kept"),
+        Lookup::Current(entry) => return entry,
         Lookup::Vacant(ticket) | Lookup::Stale(ticket, _) => ticket,
     };
-    let entry = load(store, path, len, now);
-    ticket.fill(Stored::Entry(Arc::clone(&entry)));
+    let entry = load(store, path, len, wanted, now);
+    ticket.fill(Arc::clone(&entry));
     entry
+}
+
+/// The same, into memory at the cost of others.
+fn fetch(store: &Store, path: &[u8], len: u64, now: Millis) -> Arc<Entry> {
+    fetch_wanted(store, path, len, Wanted::Often, now)
 }
 
 fn is_current(store: &Store, path: &[u8], now: Millis) -> bool {
@@ -106,14 +165,15 @@ fn what_was_loaded_is_found_until_it_is_stale() {
         panic!("it is as old as it may become")
     };
     assert!(Arc::ptr_eq(&first, &old));
-    ticket.confirm(start + FRESH_FOR);
+    old.touch(start + FRESH_FOR);
+    ticket.confirm();
     assert!(is_current(&store, b"a", start + FRESH_FOR));
     assert!(!first.is_retired());
     assert_eq!(store.retirements(), 0);
 }
 
 #[test]
-fn a_replaced_entry_is_retired_and_so_is_one_whose_comparison_was_dropped() {
+fn a_replaced_entry_is_retired_and_one_whose_comparison_was_dropped_waits_for_the_next() {
     let store = Store::new(SETTINGS);
     let late = Millis(0) + FRESH_FOR;
     let old = fetch(&store, b"a", 100, Millis(0));
@@ -123,9 +183,10 @@ fn a_replaced_entry_is_retired_and_so_is_one_whose_comparison_was_dropped() {
         panic!("stale again")
     };
     drop(ticket);
-    assert!(new.is_retired());
-    assert!(matches!(ready(store.lookup(b"a", late)), Lookup::Vacant(_)));
-    assert_eq!(store.retirements(), 2);
+    assert!(!new.is_retired());
+    let next = ready(store.lookup(b"a", late + FRESH_FOR));
+    assert!(matches!(next, Lookup::Stale(_, entry) if Arc::ptr_eq(&entry, &new)));
+    assert_eq!(store.retirements(), 1);
 }
 
 #[test]
@@ -161,17 +222,17 @@ fn those_who_wait_share_one_load_even_of_what_is_not_kept() {
     let mut second = pin!(store.lookup(b"a", Millis(0)));
     assert!(first.as_mut().poll(&mut context).is_pending());
     assert!(second.as_mut().poll(&mut context).is_pending());
-    ticket.fill(Stored::Verdict(Verdict::Missing));
+    ticket.fill(page(b"a", Millis(0)));
     assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
     for waiter in [&mut first, &mut second] {
-        assert!(matches!(
-            waiter.as_mut().poll(&mut context),
-            Poll::Ready(Lookup::Current(Stored::Verdict(Verdict::Missing)))
-        ));
+        let Poll::Ready(Lookup::Current(entry)) = waiter.as_mut().poll(&mut context) else {
+            panic!("it was handed out")
+        };
+        assert!(matches!(entry.outcome(), Outcome::Page(_)));
     }
     assert!(store.is_empty());
     let next = ready(store.lookup(b"a", Millis(0)));
-    assert!(matches!(next, Lookup::Vacant(_)), "a verdict is not kept");
+    assert!(matches!(next, Lookup::Vacant(_)), "a page is not kept");
 }
 
 #[test]
@@ -199,8 +260,9 @@ fn over_the_budget_nothing_is_kept_and_room_comes_back() {
         assert!(store.live_bytes() <= SETTINGS.bytes_max);
     }
     assert!(store.is_pressed());
-    let unkept = load(&store, b"x", 10_000, Millis(0));
-    assert!(unkept.is_retired(), "born retired: nobody keeps it");
+    let unkept = load(&store, b"x", 10_000, Wanted::Often, Millis(0));
+    assert!(body_of(&unkept).is_none(), "it stays in its file");
+    drop(unkept);
     held.clear();
     assert!(!store.is_pressed());
     assert!(store.live_bytes() <= SETTINGS.bytes_max * 7 / 8);
@@ -258,7 +320,7 @@ fn a_scan_of_many_files_does_not_push_out_what_is_in_use() {
 fn freshness_goes_from_fresh_to_ageing_to_stale() {
     let start = Millis(10_000);
     let body = Content::Memory(Bytes::from_static(b"x"));
-    let entry = entry(b"a", body, Hold::Bytes, false, start);
+    let entry = entry(b"a", body, Hold::default(), false, start);
     assert_eq!(entry.freshness(start), Freshness::Fresh);
     assert_eq!(entry.freshness(start + FRESH_FOR / 2), Freshness::Ageing);
     assert_eq!(entry.freshness(start + FRESH_FOR), Freshness::Stale);
@@ -272,7 +334,7 @@ fn freshness_goes_from_fresh_to_ageing_to_stale() {
 #[test]
 fn one_refresh_at_a_time() {
     let body = Content::Memory(Bytes::from_static(b"x"));
-    let entry = entry(b"a", body, Hold::Bytes, false, Millis(0));
+    let entry = entry(b"a", body, Hold::default(), false, Millis(0));
     let claim = entry.claim_refresh().unwrap();
     assert!(entry.claim_refresh().is_none());
     drop(claim);
@@ -282,8 +344,8 @@ fn one_refresh_at_a_time() {
 #[test]
 fn only_a_state_that_proves_something_is_unchanged() {
     let body = || Content::Memory(Bytes::from_static(b"x"));
-    let settled = entry(b"a", body(), Hold::Bytes, false, Millis(0));
-    assert!(settled.is_unchanged(&stat(1)));
+    let settled = entry(b"a", body(), Hold::default(), false, Millis(0));
+    assert!(settled.is_unchanged(&[stat(1)]));
     for other in [
         FileStat {
             inode: 9,
@@ -300,10 +362,10 @@ fn only_a_state_that_proves_something_is_unchanged() {
         },
         stat(2),
     ] {
-        assert!(!settled.is_unchanged(&other), "{other:?}");
+        assert!(!settled.is_unchanged(&[other]), "{other:?}");
     }
-    let racy = entry(b"a", body(), Hold::Bytes, true, Millis(0));
-    assert!(!racy.is_unchanged(&stat(1)));
+    let racy = entry(b"a", body(), Hold::default(), true, Millis(0));
+    assert!(!racy.is_unchanged(&[stat(1)]));
 }
 
 #[test]
@@ -314,12 +376,9 @@ fn an_index_knows_spellings_and_lets_go_of_what_was_retired() {
     let entry = fetch(&store, b"a", 100, start);
     for raw in [&b"/a"[..], b"/%61", b"/./a"] {
         index.insert(raw.into(), Arc::clone(&entry), start);
-        let Some(Seen::Entry(seen)) = index.get(raw, start) else {
-            panic!("just inserted")
-        };
-        assert!(Arc::ptr_eq(seen, &entry));
+        assert!(Arc::ptr_eq(index.get(raw).unwrap(), &entry));
     }
-    assert!(index.get(b"/b", start).is_none());
+    assert!(index.get(b"/b").is_none());
     index.sweep(&store, start);
     assert_eq!(index.len(), 3);
     store.forget(&entry);
@@ -332,23 +391,25 @@ fn an_index_knows_spellings_and_lets_go_of_what_was_retired() {
 }
 
 #[test]
-fn an_index_remembers_verdicts_for_as_long_as_entries() {
+fn an_index_remembers_pages_and_resources_one_for_each_path() {
     let store = Store::new(SETTINGS);
     let mut index = Index::new();
-    index.insert_verdict(b"/a"[..].into(), Verdict::Missing, Millis(0));
-    let seen = index.get(b"/a", Millis(1));
-    assert!(matches!(seen, Some(Seen::Verdict(Verdict::Missing))));
-    assert!(index.get(b"/a", Millis(0) + FRESH_FOR).is_none());
+    let missing = page(b"a", Millis(0));
+    index.insert(b"/a"[..].into(), Arc::clone(&missing), Millis(0));
+    assert!(Arc::ptr_eq(index.get(b"/a").unwrap(), &missing));
+    assert!(!missing.is_retired());
+    assert_eq!(missing.freshness(Millis(0) + FRESH_FOR), Freshness::Stale);
     let entry = fetch(&store, b"a", 1, Millis(0));
-    index.insert(b"/a"[..].into(), entry, Millis(0));
-    assert!(matches!(index.get(b"/a", Millis(1)), Some(Seen::Entry(_))));
-    index.insert_verdict(b"/a"[..].into(), Verdict::Forbidden, Millis(1));
-    let seen = index.get(b"/a", Millis(1));
-    assert!(matches!(seen, Some(Seen::Verdict(Verdict::Forbidden))));
+    index.insert(b"/a"[..].into(), Arc::clone(&entry), Millis(0));
+    assert!(Arc::ptr_eq(index.get(b"/a").unwrap(), &entry));
+    index.insert(b"/a"[..].into(), Arc::clone(&missing), Millis(0));
+    assert!(Arc::ptr_eq(index.get(b"/a").unwrap(), &missing));
+    index.clear();
+    assert!(index.get(b"/a").is_none());
 }
 
 #[test]
-fn an_index_is_bounded_by_its_keys_and_verdicts_push_no_entry_out() {
+fn an_index_is_bounded_by_its_keys_and_pages_push_no_entry_out() {
     let store = Store::new(SETTINGS);
     let mut index = Index::new();
     let entry = fetch(&store, b"a", 1, Millis(0));
@@ -358,15 +419,98 @@ fn an_index_is_bounded_by_its_keys_and_verdicts_push_no_entry_out() {
         key.extend(n.to_le_bytes());
         key.into_boxed_slice()
     };
-    for n in 0..2 * VERDICT_BYTES_MAX / 4_000 {
-        index.insert_verdict(key(n), Verdict::Missing, Millis(0));
+    let missing = page(b"a", Millis(0));
+    for n in 0..2 * PAGES_BYTES_MAX / 4_000 {
+        index.insert(key(n), Arc::clone(&missing), Millis(0));
     }
-    assert!(matches!(index.get(b"/a", Millis(0)), Some(Seen::Entry(_))));
+    assert!(index.get(b"/a").is_some());
     let spellings = 2 * INDEX_BYTES_MAX / 4_000;
     for n in 0..spellings {
         index.insert(key(n), Arc::clone(&entry), Millis(0));
     }
     assert!(index.len() as u64 <= INDEX_BYTES_MAX / 4_000);
+}
+
+#[test]
+fn a_watched_entry_stays_fresh_until_it_is_suspect() {
+    let store = Store::new(SETTINGS);
+    let entry = fetch(&store, b"a", 1, Millis(1_000));
+    entry.set_watched();
+    let later = Millis(1_000) + FRESH_FOR;
+    assert_eq!(entry.freshness(later), Freshness::Fresh);
+    assert!(is_current(&store, b"a", later));
+    let much_later = Millis(1_000) + WATCHED_FRESH_FOR;
+    assert_eq!(entry.freshness(much_later), Freshness::Stale);
+    entry.suspect();
+    assert_eq!(entry.freshness(Millis(1_000)), Freshness::Stale);
+    assert!(!is_current(&store, b"a", Millis(1_000)));
+}
+
+#[test]
+fn what_has_no_room_is_known_by_name_until_it_is_asked_for_often() {
+    let store = Store::new(SETTINGS);
+    let mut bodies = 0;
+    for n in 0..200_u8 {
+        let entry = fetch_wanted(&store, &[n], 1_000, Wanted::Now, Millis(0));
+        assert!(!entry.is_retired());
+        bodies += usize::from(body_of(&entry).is_some());
+    }
+    assert!((25..60).contains(&bodies), "{bodies}");
+    assert_eq!(store.len(), 200, "nothing was pushed out");
+    let often = load(&store, &[199], 1_000, Wanted::Often, Millis(0));
+    assert!(body_of(&often).is_some());
+    store.replace(&often);
+    assert_eq!(store.len(), 200, "in place of the one by name");
+    let Lookup::Current(found) = ready(store.lookup(&[199], Millis(0))) else {
+        panic!("it was replaced")
+    };
+    assert!(Arc::ptr_eq(&found, &often));
+}
+
+#[test]
+fn hits_within_a_moment_are_counted() {
+    let store = Store::new(SETTINGS);
+    let entry = fetch(&store, b"a", 1, Millis(0));
+    let now = Millis(1_000_000);
+    for _ in 1..PROMOTE_HITS {
+        assert!(!entry.count_hit(now));
+    }
+    assert!(entry.count_hit(now));
+    assert!(!entry.count_hit(now), "once");
+    for second in 0..2 * u64::from(PROMOTE_HITS) {
+        assert!(!entry.count_hit(Millis(2_000_000) + PROMOTE_WINDOW * second as u32));
+    }
+}
+
+#[test]
+fn a_compressed_form_is_claimed_once_and_makes_its_entry_suspect() {
+    let entry = fetch(&Store::new(SETTINGS), b"a", 1, Millis(0));
+    assert!(entry.claim_making(0, Coding::Brotli));
+    assert!(!entry.claim_making(0, Coding::Brotli));
+    assert!(entry.claim_making(0, Coding::Gzip) && entry.claim_making(1, Coding::Brotli));
+    assert!(!entry.claim_making(16, Coding::Brotli), "beyond the bits");
+    entry.set_watched();
+    for tag in ["fast", "best"] {
+        entry.add_made(Made {
+            variant: 0,
+            coding: Coding::Brotli,
+            tag,
+            is_best: tag == "best",
+            bytes: Bytes::new(),
+        });
+    }
+    assert_eq!(entry.freshness(Millis(10_000)), Freshness::Stale);
+    let made = entry.made();
+    assert_eq!((made.len(), made[0].tag), (1, "best"), "the better one alone");
+}
+
+#[test]
+fn what_is_gone_is_kept_for_a_while_from_the_first_question() {
+    let entry = fetch(&Store::new(SETTINGS), b"a", 1, Millis(0));
+    let keep = std::time::Duration::from_secs(60);
+    assert!(entry.keep_for(keep, Millis(1_000)));
+    assert!(entry.keep_for(keep, Millis(60_000)));
+    assert!(!entry.keep_for(keep, Millis(61_000)));
 }
 
 #[derive(Clone, Debug)]
@@ -428,7 +572,7 @@ proptest! {
             match act {
                 Act::Fetch { path, len, hold } => {
                     let entry = fetch(&store, &[path], len, now);
-                    let Content::Memory(body) = &entry.representation().content else {
+                    let Some(body) = body_of(&entry) else {
                         continue;
                     };
                     let len = body.len() as u64;
@@ -442,9 +586,7 @@ proptest! {
                     index.insert([path].into(), Arc::clone(&entry), now);
                 }
                 Act::Forget { path } => {
-                    if let Lookup::Current(Stored::Entry(entry)) =
-                        ready(store.lookup(&[path], now))
-                    {
+                    if let Lookup::Current(entry) = ready(store.lookup(&[path], now)) {
                         store.forget(&entry);
                     }
                 }
@@ -463,9 +605,9 @@ proptest! {
         drop(indexes);
         model.sending.clear();
         for path in 0..24_u8 {
-            if let Lookup::Current(Stored::Entry(entry)) = ready(store.lookup(&[path], now)) {
+            if let Some(entry) = store.peek(&[path]) {
                 store.forget(&entry);
-            } // Else the dropped ticket retires what was there.
+            }
         }
         prop_assert_eq!((store.len(), store.live_bytes()), (0, 0));
     }

@@ -10,7 +10,7 @@ use super::certificates::{self, Keeper, Notes};
 use super::listeners::{self, Bound, WorkerListeners};
 use super::run::ColdThread;
 use super::{descriptors, machine};
-use crate::base::limits::CACHED_DESCRIPTORS_SHARE;
+use crate::base::limits::{CACHE_FILES_DEFAULT, CACHED_DESCRIPTORS_SHARE};
 use crate::cache::{Store, StoreSettings};
 use crate::config::checked::Checked;
 use crate::config::error::THREADS;
@@ -18,7 +18,12 @@ use crate::config::{Config, ServeArgs, StartError, cpus};
 use crate::conn::ConnectionCount;
 use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
-use crate::handler::files::{Site, SiteSettings};
+use crate::handler::files::{FileServices, Site};
+use crate::route::SiteSettings;
+use crate::route::hosts::Hosts;
+use crate::route::site::Finding;
+use crate::task::Pool;
+use crate::watch::Watch;
 use crate::log::announce;
 use crate::tls::TlsServer;
 use crate::worker::{self, Handle, Message, WorkerListener, WorkerSetup};
@@ -87,8 +92,9 @@ fn choose_engine(config: &Config) -> Result<Decision, StartError> {
 /// What all workers share: nothing of it changes but what the cache holds.
 struct Shared {
     config: Arc<Config>,
-    site: Arc<Site>,
-    store: Arc<Store>,
+    hosts: Arc<Hosts>,
+    sites: Vec<Arc<Site>>,
+    files: FileServices,
     count: ConnectionCount,
     tls: Option<TlsServer>,
     https_port: Option<u16>,
@@ -100,9 +106,14 @@ impl Shared {
             None => Site::welcome(engine.name()),
             Some(root) => {
                 let settings = SiteSettings {
-                    index_names: config.index.clone(),
+                    root: Some(root.clone()),
+                    finding: Finding {
+                        index_names: config.index.clone(),
+                        ..Finding::default()
+                    },
+                    ..SiteSettings::default()
                 };
-                Site::open(root, &settings).map_err(|error| {
+                Site::open(0, settings).map_err(|error| {
                     StartError::machine(
                         format!("the directory {} cannot be opened: {error}", root.display()),
                         "let the user that runs downpour read and enter it",
@@ -116,11 +127,18 @@ impl Shared {
             bytes_max: config.cache.bytes_max,
             entry_bytes_max: config.cache.entry_bytes_max.min(sendfile_from - 1),
             descriptors_max: descriptors / CACHED_DESCRIPTORS_SHARE,
+            names_max: CACHE_FILES_DEFAULT,
         });
         Ok(Shared {
             config: Arc::clone(config),
-            site: Arc::new(site),
-            store: Arc::new(store),
+            hosts: Arc::default(),
+            sites: vec![Arc::new(site)],
+            files: FileServices {
+                store: Arc::new(store),
+                watch: Watch::default(),
+                pool: Pool::default(),
+                kept: None,
+            },
             count: ConnectionCount::new(config.limits.connections_max),
             tls: None,
             https_port: None,
@@ -171,8 +189,9 @@ fn spawn_all(
                 listeners,
                 engine,
                 config: Arc::clone(&shared.config),
-                site: Arc::clone(&shared.site),
-                store: Arc::clone(&shared.store),
+                hosts: Arc::clone(&shared.hosts),
+                sites: shared.sites.clone(),
+                files: shared.files.clone(),
                 count: shared.count.clone(),
                 tls: shared.tls.clone(),
                 https_port: shared.https_port,

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use crate::base::limits::{COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX};
-use crate::cache::Refresh;
 use crate::engine::{Engine, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body, Part};
 use crate::handler::errors;
-use crate::handler::files::{Loaded, Served};
+use crate::handler::files::{Aside, Loaded, Served, Why};
+use crate::handler::sites::SiteId;
 use crate::http::{Fault, Method, OwnedRequestHead, RequestHead, Status, Version};
 use crate::proto::h1::{
     self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
@@ -123,11 +123,12 @@ fn on_request(
     let mut persistence = persistence_of(head, services.draining);
     let is_secure = connection.is_secure;
     let https_port = services.settings.https_port.filter(|_| !is_secure);
-    match reply(&mut services.files, services.now, request, https_port) {
+    let (served, site) = reply(&mut services.sites, services.now, request, https_port);
+    match served {
         Served::Hit {
             head: template,
             body: content,
-            refresh,
+            aside,
         } => {
             let spare = &mut services.spare_batches;
             let output = &mut connection.output;
@@ -148,18 +149,19 @@ fn on_request(
             }
             let written = batch.len() - before;
             output.queued_bytes += written;
-            if let Some(refresh) = refresh {
-                spawn_refresh(services, refresh, request.path);
+            if let (Some(aside), Some(site)) = (aside, site) {
+                spawn_aside(services, site, aside, request.path);
             }
         }
-        Served::Answer { answer, refresh } => {
+        Served::Answer { answer, aside } => {
             persistence = write_answer(connection, services, answer, version, persistence);
-            if let Some(refresh) = refresh {
-                spawn_refresh(services, refresh, request.path);
+            if let (Some(aside), Some(site)) = (aside, site) {
+                spawn_aside(services, site, aside, request.path);
             }
         }
-        Served::Slow => {
-            let task = spawn_load(socket, None, services, request);
+        Served::Slow(why) => {
+            let site = site.expect("only a site is slow");
+            let task = spawn_load((socket, None), services, site, request, why);
             connection.reading = Reading::Waiting(Waiting {
                 task,
                 version,
@@ -252,16 +254,19 @@ pub(super) fn write_answer(
 
 /// Lets the slow lane make the answer; `stream`: over HTTP/2.
 pub(super) fn spawn_load(
-    socket: SocketId,
-    stream: Option<StreamId>,
+    (socket, stream): (SocketId, Option<StreamId>),
     services: &mut Services,
+    site: SiteId,
     request: &RequestHead<'_>,
+    why: Why,
 ) -> TaskId {
     let head = OwnedRequestHead::new(request);
-    let load = services.files.load(head, services.io.clone(), services.now);
+    let (io, now) = (services.io.clone(), services.now);
+    let load = services.sites.load(site, head, why, io, now);
     let mut answering = Answering {
         socket,
         stream,
+        site,
         outbox: Some(Outbox::clone(&services.outbox)),
     };
     services.executor.spawn(async move {
@@ -270,17 +275,23 @@ pub(super) fn spawn_load(
     })
 }
 
-/// A cached file that was just served is compared with the disk.
-pub(super) fn spawn_refresh(services: &mut Services, refresh: Refresh, path: &[u8]) {
+/// What an answer has brought up is done beside it. `path`: of its request.
+pub(super) fn spawn_aside(services: &mut Services, site: SiteId, aside: Aside, path: &[u8]) {
     let (io, now) = (services.io.clone(), services.now);
-    let refresh = services.files.refresh(refresh, path, io, now);
-    services.executor.spawn(refresh);
+    let outbox = Outbox::clone(&services.outbox);
+    let done = services.sites.do_aside(site, aside, path, io, now);
+    services.executor.spawn(async move {
+        if let Some(remember) = done.await {
+            outbox.borrow_mut().push(Event::Known { site, remember });
+        }
+    });
 }
 
 /// Answers one request, come what may: a task that ends without an answer leaves a 500.
 struct Answering {
     socket: SocketId,
     stream: Option<StreamId>,
+    site: SiteId,
     outbox: Option<Outbox>,
 }
 
@@ -290,6 +301,7 @@ impl Answering {
             outbox.borrow_mut().push(Event::Loaded {
                 socket: self.socket,
                 stream: self.stream,
+                site: self.site,
                 loaded,
             });
         }
@@ -314,11 +326,15 @@ impl<E: Engine> Connections<E> {
             Event::Loaded {
                 socket,
                 stream,
+                site,
                 loaded,
             } => {
+                let now = self.services.now;
                 if let Some(remember) = loaded.remember {
-                    let now = self.services.now;
-                    self.services.files.remember(remember, now);
+                    self.services.sites.remember(site, remember, now);
+                }
+                if let Some((aside, path)) = loaded.aside {
+                    spawn_aside(&mut self.services, site, aside, &path);
                 }
                 if let Body::Stream(body) = &loaded.answer.body {
                     self.services.listen_to(body, socket, stream);
@@ -327,6 +343,10 @@ impl<E: Engine> Connections<E> {
                     self.services.executor.spawn(rest);
                 }
                 self.on_made(socket, stream, |_| loaded.answer);
+            }
+            Event::Known { site, remember } => {
+                let now = self.services.now;
+                self.services.sites.remember(site, remember, now);
             }
             Event::Lost { socket, stream } => self.on_made(socket, stream, |head_only| {
                 let reason = "The server failed to make an answer.";

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::base::{Millis, Now, limits};
 use crate::engine::{self, Errno, SendBatch, SocketId};
-use crate::handler::files::{Files, Loaded};
+use crate::handler::files::{Loaded, Remember};
+use crate::handler::sites::{SiteId, Sites};
 use crate::http::date::DateField;
 use crate::http::hpack_block;
 use crate::proto::h1::HeadLimits;
@@ -63,8 +64,11 @@ pub enum Event {
     Loaded {
         socket: SocketId,
         stream: Option<StreamId>,
+        site: SiteId,
         loaded: Loaded,
     },
+    /// Something that was found out beside an answer.
+    Known { site: SiteId, remember: Remember },
     /// The task ended without an answer: a bug of ours, answered with 500.
     Lost {
         socket: SocketId,
@@ -89,7 +93,7 @@ pub(super) type Outbox = Rc<RefCell<Vec<Event>>>;
 
 /// The rooms and the time, as of this turn.
 pub struct Services {
-    pub(super) files: Files,
+    pub(super) sites: Sites,
     pub(super) io: Io,
     pub(super) executor: Executor,
     pub(super) outbox: Outbox,
@@ -126,7 +130,7 @@ const SPARE_BATCHES_MAX: usize = 256;
 impl Services {
     /// Services for the thread whose engine `waker` wakes.
     pub fn new(
-        files: Files,
+        sites: Sites,
         settings: ConnectionSettings,
         tls: Option<TlsServer>,
         waker: engine::Waker,
@@ -137,7 +141,7 @@ impl Services {
         };
         let tls_fields = TlsFields::new(settings.hsts.as_deref());
         Services {
-            files,
+            sites,
             io: Io::default(),
             executor: Executor::new(waker),
             outbox: Outbox::default(),
@@ -166,7 +170,7 @@ impl Services {
     pub(super) fn sweep_now_and_then(&mut self) {
         if self.now.monotonic.since(self.swept_at) >= 1000 {
             self.swept_at = self.now.monotonic;
-            self.files.sweep(self.now);
+            self.sites.sweep(self.now);
             self.blocks.sweep(self.now.monotonic);
         }
     }

@@ -22,7 +22,7 @@ use crate::task::{Executor, TaskId};
 use super::Connections;
 use super::answer::reply;
 use super::connection::{Connection, Reading};
-use super::request::{spawn_load, spawn_refresh};
+use super::request::{spawn_aside, spawn_load};
 use super::services::Services;
 use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody, push_piece};
 
@@ -182,27 +182,26 @@ impl Answering<'_> {
             is_secure,
         } = self;
         let https_port = services.settings.https_port.filter(|_| !*is_secure);
-        match reply(&mut services.files, services.now, request, https_port) {
-            Served::Hit {
-                head,
-                body,
-                refresh,
-            } => {
+        let (served, site) = reply(&mut services.sites, services.now, request, https_port);
+        match served {
+            Served::Hit { head, body, aside } => {
                 let fields = services.tls_fields.h2(*is_secure);
                 let parts = [head.h2(), services.date.h2(), fields];
                 streams.write(stream, &parts, body, batch);
-                if let Some(refresh) = refresh {
-                    spawn_refresh(services, refresh, request.path);
+                if let (Some(aside), Some(site)) = (aside, site) {
+                    spawn_aside(services, site, aside, request.path);
                 }
             }
-            Served::Answer { answer, refresh } => {
+            Served::Answer { answer, aside } => {
                 self.write_answer(stream, answer);
-                if let Some(refresh) = refresh {
-                    spawn_refresh(self.services, refresh, request.path);
+                if let (Some(aside), Some(site)) = (aside, site) {
+                    spawn_aside(self.services, site, aside, request.path);
                 }
             }
-            Served::Slow => {
-                let task = spawn_load(*socket, Some(stream), services, request);
+            Served::Slow(why) => {
+                let site = site.expect("only a site is slow");
+                let place = (*socket, Some(stream));
+                let task = spawn_load(place, services, site, request, why);
                 streams.tasks.push(StreamTask {
                     stream,
                     task,

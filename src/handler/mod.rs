@@ -4,6 +4,7 @@
 pub mod errors;
 pub mod files;
 pub mod redirect;
+pub mod sites;
 pub mod welcome;
 
 /// The value of the `Server` field of every answer. No version: it would help attackers only.

@@ -5,12 +5,6 @@ use crate::http::{Authority, Method, RequestHead, Status};
 
 use super::errors;
 
-/// 308 to the same address with a final slash, so that relative links in its index work.
-pub fn to_final_slash(head: &RequestHead<'_>) -> Answer {
-    let page = errors::page(Status::PERMANENT_REDIRECT);
-    permanent(head, location(head.path, head.query), page.body.clone())
-}
-
 /// 308 to the same address over TLS. `port`: of the server's first TLS listener.
 pub fn to_https(head: &RequestHead<'_>, port: u16) -> Answer {
     let Some(authority) = head.authority.and_then(Authority::parse) else {
@@ -40,20 +34,20 @@ fn permanent(head: &RequestHead<'_>, location: Vec<u8>, body: bytes::Bytes) -> A
     }
 }
 
-/// A reference to `path` with a final slash that cannot leave this host: two slashes at its start
-/// would name another one (RFC 3986 §4.2), and browsers read a backslash as a slash.
-fn location(path: &[u8], query: Option<&[u8]>) -> Vec<u8> {
-    let leading = path.iter().take_while(|byte| **byte == b'/').count();
-    let mut location =
-        Vec::with_capacity(path.len() + 2 + query.map_or(0, |query| query.len() + 1));
+/// Appends a decoded path, encoded again, as a reference that cannot leave this host: two slashes at
+/// its start would name another one (RFC 3986 §4.2), and browsers read a backslash as a slash.
+pub(super) fn push_path(decoded: &[u8], location: &mut Vec<u8>) {
+    let leading = decoded.iter().take_while(|byte| **byte == b'/').count();
     location.push(b'/');
-    push_uri_bytes(&path[leading..], &mut location);
-    location.push(b'/');
-    push_query(query, &mut location);
-    location
+    for byte in &decoded[leading..] {
+        match byte {
+            b'%' | b'?' => push_encoded(*byte, location),
+            byte => push_uri_bytes(&[*byte], location),
+        }
+    }
 }
 
-fn push_query(query: Option<&[u8]>, location: &mut Vec<u8>) {
+pub(super) fn push_query(query: Option<&[u8]>, location: &mut Vec<u8>) {
     if let Some(query) = query {
         location.push(b'?');
         push_uri_bytes(query, location);
@@ -62,19 +56,21 @@ fn push_query(query: Option<&[u8]>, location: &mut Vec<u8>) {
 
 /// Copies bytes as they were sent, but encodes those that may not stand in a URI (RFC 3986 §2).
 fn push_uri_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => out.push(*byte),
             // Unreserved, percent, sub-delims, and what pchar and query add.
             b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*'
             | b'+' | b',' | b';' | b'=' | b':' | b'@' | b'/' | b'?' => out.push(*byte),
-            _ => {
-                let (high, low) = (byte >> 4, byte & 15);
-                out.extend([b'%', DIGITS[high as usize], DIGITS[low as usize]]);
-            }
+            _ => push_encoded(*byte, out),
         }
     }
+}
+
+fn push_encoded(byte: u8, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let (high, low) = (byte >> 4, byte & 15);
+    out.extend([b'%', DIGITS[high as usize], DIGITS[low as usize]]);
 }
 
 #[cfg(test)]

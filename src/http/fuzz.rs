@@ -78,6 +78,7 @@ pub fn fuzz_conditions(input: &[u8]) {
         Selected::Range(range) => {
             assert!(method == Method::Get && range.complete_length() == length);
         }
+        Selected::Ranges(_) => {}
         Selected::Unsatisfiable => assert!(method == Method::Get),
     }
 }

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no unsafe. Bytes of a peer are parsed here once into types that cannot
 //! be wrong; nothing behind them checks again.
 
+pub mod accept;
 pub mod authority;
 pub mod coding;
 pub mod conditions;
@@ -15,8 +16,10 @@ pub mod head;
 pub mod hpack_block;
 pub mod hpack_huffman;
 pub mod hpack_static;
+pub mod language;
 pub mod media_type;
 pub mod method;
+pub mod multipart;
 pub mod path;
 pub mod range;
 pub mod response;
@@ -33,7 +36,8 @@ pub use field::{Field, Fields, Known, KnownSet};
 pub use head::{OwnedRequestHead, RequestHead, TargetForm};
 pub use method::Method;
 pub use path::{PathError, SafePath};
-pub use range::ByteRange;
+pub use multipart::Multipart;
+pub use range::{ByteRange, Ranges};
 pub use response::{HeadTemplate, ResponseHead};
 pub use status::Status;
 pub use target::Target;

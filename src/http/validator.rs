@@ -45,6 +45,8 @@ impl EntityTag {
         }
     }
 
+    pub fn with_suffix(&self, _suffix: &str) -> EntityTag { self.clone() }
+
     /// The parts of this tag.
     #[inline]
     pub fn as_tag(&self) -> TagRef<'_> {

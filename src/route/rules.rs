@@ -23,13 +23,12 @@ impl DependsOn {
 pub struct Steered { pub action: Action, pub depends_on: DependsOn }
 pub struct Facts<'a> {
     pub path: &'a [u8],
-    pub host: Option<&'a [u8]>,
     pub file_name: &'a [u8],
     pub media_type: &'a str,
     pub status: Status,
 }
-pub enum ErrorPage { At(String), Nearest(String) }
-pub struct Maintenance { pub page: Option<String>, pub retry_after_seconds: u64 }
+use super::error_pages::PageName;
+use super::maintenance::Maintenance;
 impl Rules {
     pub fn steer(&self, _context: &RuleContext<'_>) -> Steered {
         Steered { action: Action::Pass, depends_on: DependsOn::default() }
@@ -38,6 +37,6 @@ impl Rules {
         Steered { action: Action::Pass, depends_on: DependsOn::default() }
     }
     pub fn dress(&self, _facts: &Facts<'_>, _head: &mut ResponseHead) {}
-    pub fn error_page(&self, _path: &[u8], _status: Status) -> Option<&ErrorPage> { None }
+    pub fn error_page(&self, _path: &[u8], _status: Status) -> Option<&PageName> { None }
     pub fn maintenance(&self, _path: &[u8]) -> Option<&Maintenance> { None }
 }

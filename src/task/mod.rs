@@ -5,6 +5,8 @@
 
 mod executor;
 mod io;
+mod pool;
 
 pub use executor::{Executor, TaskId};
 pub use io::Io;
+pub use pool::{Full, Pool, Urgency};

@@ -5,14 +5,15 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use crate::cache::Store;
 use crate::config::Config;
 use crate::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::{self, UringEngine};
 use crate::engine::{Engine, EngineKind};
-use crate::handler::files::{Files, Site};
+use crate::handler::files::{FileServices, Site};
+use crate::handler::sites::Sites;
 use crate::proto::h2::H2Settings;
+use crate::route::hosts::Hosts;
 use crate::tls::TlsServer;
 
 use super::{Mailbox, Worker};
@@ -28,8 +29,9 @@ pub struct WorkerSetup {
     /// The engine to run on.
     pub engine: EngineKind,
     pub config: Arc<Config>,
-    pub site: Arc<Site>,
-    pub store: Arc<Store>,
+    pub hosts: Arc<Hosts>,
+    pub sites: Vec<Arc<Site>>,
+    pub files: FileServices,
     pub count: ConnectionCount,
     /// Certificates and tickets, where a listener speaks TLS.
     pub tls: Option<TlsServer>,
@@ -153,12 +155,12 @@ fn serve<E: Engine>(
         https_port: setup.https_port,
         hsts: config.tls.as_ref().and_then(|tls| tls.hsts.clone()),
     };
-    let files = Files::new(Arc::clone(&setup.site), Arc::clone(&setup.store));
+    let sites = Sites::new(setup.hosts, &setup.sites, &setup.files);
     let mut name = engine.name().to_owned();
     if !features.is_empty() {
         name = format!("{name}: {}", features.join(", "));
     }
-    let services = Services::new(files, settings, setup.tls, engine.waker(), engine.now());
+    let services = Services::new(sites, settings, setup.tls, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     for listener in setup.listeners {
         worker

@@ -39,7 +39,11 @@ use downpour::cache::{Store, StoreSettings};
 use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use downpour::engine::sim::{Client, Coverage, Fault, Random, Sim, SimEngine, SimSettings};
 use downpour::engine::{Engine, ListenerId};
-use downpour::handler::files::{Files, Site as ServedSite, SiteSettings};
+use downpour::handler::files::{FileServices, Site as ServedSite};
+use downpour::handler::sites::Sites;
+use downpour::route::SiteSettings;
+use downpour::task::Pool;
+use downpour::watch::Watch;
 use downpour::proto::h2::H2Settings;
 use downpour::worker::{Mailbox, Message, Turn, Worker};
 use rustls::ClientConfig;
@@ -327,6 +331,7 @@ fn store_settings(random: &mut Random) -> StoreSettings {
         bytes_max: random.pick(&[0, 100_000, 64 << 20]),
         entry_bytes_max: random.pick(&[0, 15_000, 150_000, 1 << 20]),
         descriptors_max: random.pick(&[0, 2, 100]),
+        names_max: 1000,
     }
 }
 
@@ -355,10 +360,20 @@ fn make_worker(
     site: &Site,
     store: &Arc<Store>,
 ) -> Worker<SimEngine> {
-    let served = ServedSite::open(&site.root(), &SiteSettings::default()).expect("it is there");
-    let files = Files::new(Arc::new(served), Arc::clone(store));
+    let served = SiteSettings {
+        root: Some(site.root()),
+        ..SiteSettings::default()
+    };
+    let served = ServedSite::open(0, served).expect("it is there");
+    let services = FileServices {
+        store: Arc::clone(store),
+        watch: Watch::default(),
+        pool: Pool::default(),
+        kept: None,
+    };
+    let sites = Sites::new(Arc::default(), &[Arc::new(served)], &services);
     let tls = secure::server(site.beside_root());
-    let services = Services::new(files, settings, Some(tls), engine.waker(), engine.now());
+    let services = Services::new(sites, settings, Some(tls), engine.waker(), engine.now());
     Worker::new(engine, services)
 }
 

@@ -31,7 +31,7 @@ impl Answering<'_> {
             let fetched = loader.fetch_for_request(path, head).await;
             let (answer, aside) = self.reply(&fetched.entry).await;
             return Loaded {
-                aside,
+                aside: self.with_path(aside),
                 ..Loaded::unkept(answer)
             };
         }
@@ -42,7 +42,7 @@ impl Answering<'_> {
             let (answer, aside) = self.reply(&fetched.entry).await;
             return Loaded {
                 remember,
-                aside,
+                aside: self.with_path(aside),
                 ..Loaded::unkept(answer)
             };
         }
@@ -52,9 +52,13 @@ impl Answering<'_> {
         let (answer, aside) = self.reply(&fetched.entry).await;
         Loaded {
             remember,
-            aside,
+            aside: self.with_path(aside),
             ..Loaded::unkept(answer)
         }
+    }
+
+    fn with_path(&self, aside: Option<Aside>) -> Option<(Aside, Box<[u8]>)> {
+        aside.map(|aside| (aside, self.head.path.into()))
     }
 
     fn remember(&self, fetched: &Fetched) -> Option<Remember> {
@@ -123,17 +127,14 @@ impl Answering<'_> {
     pub(super) async fn refusal(&self, refused: Refused) -> Answer {
         let (status, field) = refused;
         let trail = &mut Default::default();
-        let page = pages::error(&self.loader, self.path, status, trail).await;
-        let body = errors::body_unless(self.head.method == Method::Head, page.body.clone());
-        let head = match field {
-            None => AnswerHead::Template(page.head),
-            Some((name, value)) => {
-                let mut head = page.made_head();
-                head.set(name.into(), value.into());
-                AnswerHead::Fresh(head)
-            }
-        };
-        Answer { head, body }
+        let (mut head, body) = pages::error_parts(&self.loader, self.path, status, trail).await;
+        if let Some((name, value)) = field {
+            head.set(name.into(), value.into());
+        }
+        Answer {
+            head: AnswerHead::Fresh(head),
+            body: errors::body_unless(self.head.method == Method::Head, body),
+        }
     }
 
     /// The answer to everything while the site is being worked on.

@@ -29,7 +29,6 @@ mod walk;
 mod warnings;
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,10 +40,10 @@ pub(in crate::handler) use render::{Dress, representation};
 use reply::{Refused, Replied, Reply, Scene};
 pub use site::{MountPoint, Site, TreeChange, open_root};
 
-use crate::base::{Millis, Now};
+use crate::base::Now;
 use crate::cache::{Entry, Freshness, Index, Outcome, Refresh, Store, Wanted};
 use crate::compress::Kept;
-use crate::exchange::Answer;
+use crate::exchange::{Answer, Producer};
 use crate::http::{
     Coding, Fields, HeadTemplate, Method, OwnedRequestHead, PathError, RequestHead, SafePath,
     Status, TargetForm, Version,
@@ -117,10 +116,10 @@ pub struct Loaded {
     pub answer: Answer,
     /// To be given to [`Files::remember`] of the same worker.
     pub remember: Option<Remember>,
-    /// To be given to [`Files::do_aside`].
-    pub aside: Option<Aside>,
+    /// To be given to [`Files::do_aside`], with the path of the request.
+    pub aside: Option<(Aside, Box<[u8]>)>,
     /// What makes the rest of the answer's body; it runs beside the answer.
-    pub rest: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    pub rest: Option<Producer>,
 }
 
 /// Something that a worker's index should know.

@@ -64,19 +64,24 @@ pub(super) async fn error(
     status: Status,
     trail: &mut Trail,
 ) -> Page {
+    page_of(error_parts(loader, path, status, trail).await)
+}
+
+/// The same, to be changed for one request.
+pub(super) async fn error_parts(
+    loader: &Loader<'_>,
+    path: &SafePath,
+    status: Status,
+    trail: &mut Trail,
+) -> (ResponseHead, Bytes) {
     let decoded = path.to_decoded();
-    let name = loader.tree.rules.error_page(&decoded, status);
-    let page = match name {
-        Some(name) => find(loader, path, name, trail).await,
-        None => None,
-    };
-    match page {
-        Some((path, located)) => match whole(loader, &path, &located).await {
-            Some(body) => from_body(loader, &decoded, &path, status, body),
-            None => usual(loader, &decoded, status),
-        },
-        None => usual(loader, &decoded, status),
+    if let Some(name) = loader.tree.rules.error_page(&decoded, status)
+        && let Some((path, located)) = find(loader, path, name, trail).await
+        && let Some(body) = whole(loader, &path, &located).await
+    {
+        return from_body(loader, &decoded, &path, status, body);
     }
+    usual(loader, &decoded, status)
 }
 
 /// What a rule sends with a status of its own.
@@ -88,9 +93,17 @@ pub(super) async fn of_file(
 ) -> Page {
     let decoded = path.to_decoded();
     let variant = &file.variants[0];
-    match whole(loader, &variant.path, &variant.located).await {
+    page_of(match whole(loader, &variant.path, &variant.located).await {
         Some(body) => from_body(loader, &decoded, &variant.path, status, body),
         None => usual(loader, &decoded, status),
+    })
+}
+
+fn page_of((head, body): (ResponseHead, Bytes)) -> Page {
+    Page {
+        head: HeadTemplate::new(&head),
+        body,
+        location: None,
     }
 }
 
@@ -124,22 +137,14 @@ pub(super) async fn maintenance(
         .with_length(body.len() as u64)
         .with_value("Retry-After", maintenance.retry_after_seconds.to_string());
     loader.dress(&decoded).put_on(&media, &mut head);
-    Page {
-        head: HeadTemplate::new(&head),
-        body,
-        location: None,
-    }
+    page_of((head, body))
 }
 
-fn usual(loader: &Loader<'_>, decoded: &[u8], status: Status) -> Page {
+fn usual(loader: &Loader<'_>, decoded: &[u8], status: Status) -> (ResponseHead, Bytes) {
     let page = errors::page(status);
     let mut head = errors::error_head(status, page.body.len());
     loader.dress(decoded).put_on("text/plain", &mut head);
-    Page {
-        head: HeadTemplate::new(&head),
-        body: page.body.clone(),
-        location: None,
-    }
+    (head, page.body.clone())
 }
 
 fn from_body(
@@ -148,16 +153,12 @@ fn from_body(
     file: &SafePath,
     status: Status,
     body: Bytes,
-) -> Page {
+) -> (ResponseHead, Bytes) {
     let media = media_type::of_file_name(file.file_name());
     let mut head = errors::error_head(status, body.len());
     head.set("Content-Type".into(), media.as_bytes().to_vec());
     loader.dress(decoded).put_on(&media, &mut head);
-    Page {
-        head: HeadTemplate::new(&head),
-        body,
-        location: None,
-    }
+    (head, body)
 }
 
 async fn whole(loader: &Loader<'_>, path: &SafePath, located: &Located) -> Option<Bytes> {

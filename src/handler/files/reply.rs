@@ -10,7 +10,7 @@ use super::render::{self, Dress};
 use crate::cache::{Content, Entry, Outcome, Page, Representation, Resource};
 use crate::engine::FileRange;
 use crate::engine::named::{NamedRead, read_named};
-use crate::exchange::{Answer, AnswerHead, Body, Part};
+use crate::exchange::{Answer, AnswerHead, Body, Part, Parts};
 use crate::handler::errors::{self, error_answer};
 use crate::handler::redirect;
 use crate::http::{
@@ -269,13 +269,13 @@ fn parts<'a>(
         let len = multipart.content_length();
         fresh.add("Content-Length".into(), len.to_string().into());
     });
-    let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
+    let mut parts = Parts::default();
     for (position, range) in ranges.iter().enumerate() {
         parts.push(Part::Bytes(multipart.part_head(position).into()));
         parts.push(content.part(range.start(), range.len()));
     }
     parts.push(Part::Bytes(multipart.last().into()));
-    let body = Body::Parts(parts.into());
+    let body = Body::Parts(parts);
     Reply::Made(Answer { head: fresh, body })
 }
 

@@ -21,12 +21,14 @@ use crate::engine::{
     SendBatch, SocketId, Wait, find,
 };
 use crate::exchange::{AnswerHead, Body};
-use crate::http::{Field, Fields, Method, Status, TargetForm, Version};
+use crate::http::Field;
+use crate::route::site::{Finding, Representations, SiteSettings};
 
 const SETTINGS: StoreSettings = StoreSettings {
     bytes_max: 1024 * 1024,
     entry_bytes_max: 4096,
     descriptors_max: 64,
+    names_max: 1000,
 };
 
 /// Performs file operations at once; a disturbance runs before each of them.
@@ -194,7 +196,7 @@ impl Bench {
         let site = Arc::new(site(directory.path()));
         let store = Arc::new(Store::new(settings));
         Bench {
-            files: Files::new(site, Arc::clone(&store)),
+            files: Files::new(site, services(&store)),
             directory,
             store,
             // Half an hour from now, so that no file of the test is young, unless it wants to be.
@@ -296,45 +298,69 @@ impl Bench {
             fields: Fields::new(&list),
         };
         let now = self.now;
-        let lane = |refresh: &Option<Refresh>| match refresh {
+        let lane = |aside: &Option<Aside>| match aside {
             Some(_) => Lane::FastRefreshing,
             None => Lane::Fast,
         };
-        let (seen, refresh) = match self.files.serve(&head, now) {
-            Served::Hit {
-                head,
-                body,
-                refresh,
-            } => {
+        let (seen, aside) = match self.files.serve(&head, now) {
+            Served::Hit { head, body, aside } => {
                 let seen = Seen {
                     status: head.status(),
                     head: String::from_utf8(head.h1().to_vec()).unwrap(),
                     body: body.to_vec(),
-                    lane: lane(&refresh),
+                    lane: lane(&aside),
                 };
-                (seen, refresh)
+                (seen, aside)
             }
-            Served::Answer { answer, refresh } => (seen_answer(&answer, lane(&refresh)), refresh),
-            Served::Slow => {
+            Served::Answer { answer, aside } => (seen_answer(&answer, lane(&aside)), aside),
+            Served::Slow(why) => {
                 let owned = OwnedRequestHead::new(&head);
-                let loaded = self.run(|files, io| files.load(owned, io, now), disturb);
+                let loaded = self.run(|files, io| files.load(owned, why, io, now), disturb);
                 if let Some(remember) = loaded.remember {
                     self.files.remember(remember, now);
                 }
                 (seen_answer(&loaded.answer, Lane::Slow), None)
             }
         };
-        if let Some(refresh) = refresh {
+        if let Some(aside) = aside {
             let path = head.path;
-            self.run(|files, io| files.refresh(refresh, path, io, now), disturb);
+            let known = self.run(|files, io| files.do_aside(aside, path, io, now), disturb);
+            if let Some(remember) = known {
+                self.files.remember(remember, now);
+            }
         }
         seen
     }
 }
 
+fn services(store: &Arc<Store>) -> FileServices {
+    FileServices {
+        store: Arc::clone(store),
+        watch: Watch::default(),
+        pool: Pool::default(),
+        kept: None,
+    }
+}
+
+/// A site that takes each file as it is.
+fn plain_settings(root: &Path) -> SiteSettings {
+    SiteSettings {
+        root: Some(root.to_owned()),
+        finding: Finding {
+            index_names: vec!["index.html".to_owned(), "index.htm".to_owned()],
+            ..Finding::default()
+        },
+        representations: Representations {
+            sidecars: false,
+            compress: false,
+            ..Representations::default()
+        },
+        ..SiteSettings::default()
+    }
+}
+
 fn open_site(root: &Path) -> Site {
-    let index_names = vec!["index.html".to_owned(), "index.htm".to_owned()];
-    Site::open(root, &SiteSettings { index_names }).unwrap()
+    Site::open(0, plain_settings(root)).unwrap()
 }
 
 fn unix_now() -> u64 {
@@ -449,9 +475,9 @@ fn a_redirect_cannot_lead_to_another_host() {
         ("//evil.example", "/evil.example/"),
         ("////evil.example?q", "/evil.example/?q"),
         ("/\\evil.example", "/%5Cevil.example/"),
-        ("/%5cevil.example", "/%5cevil.example/"),
-        ("/%c3%bc%20b?x\"y", "/%c3%bc%20b/?x%22y"),
-        ("/.//evil.example", "/.//evil.example/"),
+        ("/%5cevil.example", "/%5Cevil.example/"),
+        ("/%c3%bc%20b?x\"y", "/%C3%BC%20b/?x%22y"),
+        ("/.//evil.example", "/evil.example/"),
     ] {
         let redirect = bench.get(target);
         assert_eq!(redirect.status, Status::PERMANENT_REDIRECT, "{target}");
@@ -733,6 +759,7 @@ fn without_a_cache_every_request_sees_the_disk() {
         bytes_max: 0,
         entry_bytes_max: 0,
         descriptors_max: 0,
+        names_max: 0,
     };
     let mut bench = Bench::new(open_site, settings);
     for text in ["one", "two", ""] {
@@ -780,8 +807,9 @@ fn the_welcome_site_names_its_engine_and_needs_no_disk() {
 fn a_site_that_cannot_be_served_is_refused_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let open = |path: &Path, names: &[&str]| {
-        let index_names = names.iter().map(|name| (*name).to_owned()).collect();
-        Site::open(path, &SiteSettings { index_names })
+        let mut settings = plain_settings(path);
+        settings.finding.index_names = names.iter().map(|name| (*name).to_owned()).collect();
+        Site::open(0, settings)
             .map(|_| ())
             .map_err(|error| error.kind())
     };

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::Millis;
-use crate::cache::{Content, Entry, Hold, Origin, Stored, Verdict};
-use crate::handler::files::representation;
-use crate::http::{EntityTag, Validators, media_type};
+use crate::cache::{About, Content, Entry, Hold, Origin, Outcome, Resource, Vary};
+use crate::handler::files::{Dress, representation};
+use crate::http::{Coding, EntityTag, Validators, media_type};
+use crate::route::Rules;
 
 const INDEX: &str = include_str!("index.html");
 const PAGES: &[(&str, &str)] = &[
@@ -40,14 +41,9 @@ impl Welcome {
     }
 
     /// The page with the key that a store would know it by.
-    pub(super) fn page(&self, key: &[u8]) -> Stored {
-        let page = std::str::from_utf8(key)
-            .ok()
-            .and_then(|key| self.pages.get(key));
-        match page {
-            Some(entry) => Stored::Entry(Arc::clone(entry)),
-            None => Stored::Verdict(Verdict::Missing),
-        }
+    pub(super) fn page(&self, key: &[u8]) -> Option<Arc<Entry>> {
+        let key = std::str::from_utf8(key).ok()?;
+        self.pages.get(key).cloned()
     }
 }
 
@@ -58,13 +54,33 @@ fn entry(name: &str, text: String) -> Entry {
     };
     let (media_type, len) = (media_type::of_file_name(name.as_bytes()), text.len() as u64);
     let content = Content::Memory(Bytes::from(text));
-    let representation = representation(media_type, validators, len, content);
-    let never_checked = Millis::default();
+    let dress = Dress {
+        rules: &Rules::default(),
+        languages: &[],
+        path: name.as_bytes(),
+        file_name: name.as_bytes(),
+        vary: Vary::default(),
+    };
+    let about = About {
+        media_type,
+        coding: Coding::Identity,
+        language: None,
+        variant: 0,
+        state: 0,
+    };
+    let resource = Resource {
+        first: representation(&dress, about, validators, len, content),
+        others: Box::default(),
+        vary: Vary::default(),
+        by_query: false,
+    };
+    let outcome = Outcome::Resource(Box::new(resource));
+    let (hold, never_checked) = (Hold::default(), Millis::default());
     Entry::new(
         name.as_bytes().into(),
-        representation,
+        outcome,
         Origin::Embedded,
-        Hold::Bytes,
+        hold,
         never_checked,
     )
 }

@@ -1,0 +1,83 @@
+//! The sites of one worker: which host is answered by which.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::files::{Aside, FileServices, Files, Loaded, Remember, Served, Site, Why};
+use crate::base::Now;
+use crate::http::{OwnedRequestHead, RequestHead, Status};
+use crate::route::hosts::Hosts;
+use crate::task::Io;
+
+/// Names a site of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteId(usize);
+
+/// All sites of one worker.
+pub struct Sites {
+    hosts: Arc<Hosts>,
+    files: Vec<Files>,
+}
+
+impl Sites {
+    /// `sites`: at least one, in the order in which `hosts` counts them.
+    pub fn new(hosts: Arc<Hosts>, sites: &[Arc<Site>], services: &FileServices) -> Sites {
+        assert!(!sites.is_empty(), "a server has a site");
+        let files = sites.iter().map(|site| Files::new(Arc::clone(site), services.clone()));
+        Sites {
+            hosts,
+            files: files.collect(),
+        }
+    }
+
+    /// The site that answers for the host of a request; `None`: no site does.
+    #[inline]
+    pub fn select(&self, authority: Option<&[u8]>) -> Option<SiteId> {
+        self.hosts.select(authority).map(SiteId)
+    }
+
+    /// [`Files::serve`] of a site.
+    #[inline]
+    pub fn serve(&mut self, site: SiteId, request: &RequestHead<'_>, now: Now) -> Served<'_> {
+        self.files[site.0].serve(request, now)
+    }
+
+    /// True when a site has a page of its own for an error.
+    pub fn has_page(&self, site: SiteId, request: &RequestHead<'_>, status: Status) -> bool {
+        self.files[site.0].has_page(request.path, status)
+    }
+
+    /// [`Files::load`] of a site.
+    pub fn load(
+        &self,
+        site: SiteId,
+        head: OwnedRequestHead,
+        why: Why,
+        io: Io,
+        now: Now,
+    ) -> impl Future<Output = Loaded> + use<> {
+        self.files[site.0].load(head, why, io, now)
+    }
+
+    /// [`Files::do_aside`] of a site.
+    pub fn do_aside(
+        &self,
+        site: SiteId,
+        aside: Aside,
+        raw_path: &[u8],
+        io: Io,
+        now: Now,
+    ) -> impl Future<Output = Option<Remember>> + use<> {
+        self.files[site.0].do_aside(aside, raw_path, io, now)
+    }
+
+    /// [`Files::remember`] of a site.
+    pub fn remember(&mut self, site: SiteId, loaded: Remember, now: Now) {
+        self.files[site.0].remember(loaded, now);
+    }
+
+    /// [`Files::sweep`] of all sites.
+    pub fn sweep(&mut self, now: Now) {
+        self.files.iter_mut().for_each(|files| files.sweep(now));
+    }
+}
