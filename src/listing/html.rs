@@ -13,8 +13,8 @@ use super::render::Listing;
 /// The value of `Content-Security-Policy` that fits the page: its own style and script by their
 /// hashes, and nothing else. A test holds the hashes to `page.css` and `page.js`.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-ex8N9KN7F4YJ/cxGhqmcrXFgTktYEm7nopnF9cYD0LA='; \
-    script-src 'sha256-u4uhGFvrA4pvx5i7A7n/isiknmyYAUVBao7xdTrGF20='; \
+    style-src 'sha256-gYyX67IyZA3vS+uPT33B8Zy9hxchvH294E0Lfx6LbAQ='; \
+    script-src 'sha256-4JzD/UMNHncAgizs2Cewm9i0Uw1+CrZ3p5mNKOYyI74='; \
     base-uri 'none'; form-action 'none'";
 
 const STYLE: &str = include_str!("page.css");
@@ -196,9 +196,12 @@ pub(super) fn push_end(out: &mut Vec<u8>, listing: &Listing) {
     if entries.is_empty() {
         push(out, "<p class=\"e\">This directory is empty.</p>\n");
     }
-    push(out, "</main>\n<footer>\n<p>");
-    push_totals(out, listing);
-    push(out, "</p>\n");
+    push(out, "</main>\n<footer>\n");
+    if !entries.is_empty() {
+        push(out, "<p>");
+        push_totals(out, listing);
+        push(out, "</p>\n");
+    }
     if entries.is_cut() {
         push(out, "<p>There are more entries than can be shown.</p>\n");
     }
@@ -214,20 +217,25 @@ pub(super) fn push_end(out: &mut Vec<u8>, listing: &Listing) {
     push(out, "</script>\n</body>\n</html>\n");
 }
 
-/// `2 directories, 1 file, 1.2 kB`
+/// `2 directories, 1 file, 1.2 kB`, without what there is none of.
 fn push_totals(out: &mut Vec<u8>, listing: &Listing) {
     let directories = listing.entries.directories();
     let files = listing.entries.len() - directories;
-    for (count, one, many, comma) in [
-        (directories, " directory", " directories", ""),
-        (files, " file", " files", ", "),
-    ] {
-        push(out, comma);
-        push_grouped(out, count as u64);
-        push(out, if count == 1 { one } else { many });
+    if directories > 0 {
+        push_grouped(out, directories as u64);
+        push(
+            out,
+            if directories == 1 {
+                " directory"
+            } else {
+                " directories"
+            },
+        );
+        push(out, if files > 0 { ", " } else { "" });
     }
     if files > 0 {
-        push(out, ", ");
+        push_grouped(out, files as u64);
+        push(out, if files == 1 { " file, " } else { " files, " });
         push_size(out, listing.entries.files_bytes());
     }
 }
@@ -299,6 +307,20 @@ mod tests {
         assert!(html.contains(&rows.concat()), "{html}");
         assert!(html.contains("<p>1 directory, 2 files, 2.0 kB</p>"));
         assert!(!html.contains("This directory is empty"));
+        for (names, totals) in [
+            (&[&b"a/"[..], b"b/"][..], "2 directories"),
+            (&[&b"a"[..]][..], "1 file, 0 B"),
+            (
+                &[&b"a"[..], b"b", b"c/"][..],
+                "1 directory, 2 files, 1.0 kB",
+            ),
+        ] {
+            let html = page(named(names), Order::default(), b"");
+            assert!(
+                html.contains(&format!("<footer>\n<p>{totals}</p>")),
+                "{totals}"
+            );
+        }
     }
 
     #[test]

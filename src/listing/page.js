@@ -13,15 +13,17 @@
       row,
       row.cells[0].textContent.normalize().toLowerCase(),
     ]);
-    return [group, list, group.rows[0].offsetHeight || 36];
+    return [group, list];
   });
 
   const apply = () => {
     const words = filter.value.normalize().toLowerCase().split(/\s+/).filter(Boolean);
     rows ??= gather();
+    // Measured before anything changes, and once: each group asked would have to be laid out.
+    const height = one(".g:not([hidden]) tr:not([hidden])")?.offsetHeight ?? 36;
     let shown = 0;
     let all = 0;
-    for (const [group, list, height] of rows) {
+    for (const [group, list] of rows) {
       let visible = 0;
       for (const [row, name] of list) {
         const matches = words.every((word) => name.includes(word));
@@ -41,7 +43,10 @@
   let waiting = 0;
   const applySoon = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(apply, 60);
+    waiting = setTimeout(() => {
+      apply();
+      scrollTo(0, 0);
+    }, 60);
   };
 
   // The next or previous row that is shown, over the borders of groups.
@@ -107,7 +112,8 @@
   });
 
   filter.hidden = groups.length === 0;
-  one("#keys").hidden = false;
+  one("#keys").hidden = filter.hidden;
+  one("nav").scrollLeft = 1e6; // The end of a long path is what is looked for.
   filter.addEventListener("input", applySoon);
   if (filter.value) apply(); // The browser has kept it over a reload.
 })();

@@ -45,7 +45,8 @@ pub enum Links<'a> {
     /// None is shown.
     #[default]
     Omitted,
-    /// Those that lead to something below a root are shown.
+    /// Those that lead to something below a root are shown. Takes `openat2`; a kernel or sandbox
+    /// without it shows none.
     Beneath {
         /// The root that none may leave.
         root: BorrowedFd<'a>,

@@ -10,6 +10,9 @@ use super::order::{Order, Sequence};
 use super::query::Format;
 use super::{html, json};
 
+/// Room for what a part overshoots a piece by; a row of a usual name has 200 bytes.
+const PART_BYTES_USUAL: usize = 1024;
+
 /// What a listing says about its directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageFacts {
@@ -91,9 +94,9 @@ impl Renderer {
     /// The next piece: never empty, and `bytes_max` long but for the last one. `None` at the end.
     pub fn next_piece(&mut self, bytes_max: usize) -> Option<Bytes> {
         assert!(bytes_max > 0, "a piece holds something");
-        let mut scratch = Vec::with_capacity(1024);
+        let mut scratch = Vec::with_capacity(PART_BYTES_USUAL);
+        self.written.reserve(bytes_max + PART_BYTES_USUAL);
         while self.written.len() < bytes_max && self.write_part(&mut scratch) {
-            self.written.reserve(bytes_max + scratch.len());
             self.written.extend_from_slice(&scratch);
             scratch.clear();
         }
@@ -237,6 +240,13 @@ mod tests {
         assert!(json.contains("\"complete\":false"), "{json}");
         let html = text(entries, Format::Html, page(b"", true));
         assert!(html.contains("more entries than can be shown"));
+    }
+
+    #[test]
+    fn a_renderer_may_change_its_thread() {
+        fn moves<T: Send + 'static>() {}
+        moves::<Renderer>();
+        moves::<Entries>();
     }
 
     /// RFC 3986 §5.2.3: what follows the last slash of an address is replaced.
