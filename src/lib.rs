@@ -13,6 +13,7 @@ pub mod engine;
 pub mod exchange;
 pub mod handler;
 pub mod http;
+pub mod listing;
 pub mod log;
 pub mod proto;
 pub mod route;

@@ -3,6 +3,7 @@
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
 use downpour::http::fuzz::{fuzz_conditions, fuzz_path, fuzz_range};
+use downpour::listing::fuzz::{fuzz_names, fuzz_query};
 use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
 use downpour::proto::h2::fuzz::{fuzz_frames, fuzz_program};
 use downpour::proto::h2::hpack::fuzz::{fuzz_blocks, fuzz_huffman};
@@ -57,6 +58,19 @@ const CONDITIONS: &[&[u8]] = &[
     b"\x01\x02Sun, 06 Nov 1994 08:49:37 GMT\n\x03Sun Nov  6 08:49:37 1994",
     b"\x02\x00*\n\x01*\n\x05bytes=-1",
     b"\x00\x05bytes=1000-\n\x04Sunday, 06-Nov-94 08:49:37 GMT",
+];
+
+const LISTING_QUERIES: &[&[u8]] = &[
+    b"sort=size&order=desc",
+    b"format=json&sort=modified&order=asc&x=%20",
+    b"sort=name&&format=html&C=M;O=D",
+];
+
+/// A directory and the names in it, by lines.
+const LISTED_NAMES: &[&[u8]] = &[
+    b"dir\na.txt\nfile 10\n100%\na:b\n<script>alert(1)</script>",
+    b"a%2fb\n\"'&amp;\n..a\n%2e%2e\n\\\n?#\n \n\xff\xc3\xa4\xe2\x80\xae\x07",
+    b"\xe2\x80\xa8\n</a></bdi>\njavascript:x\n//\n~\n\xf0\x9f\x8c\xa7",
 ];
 
 /// The examples of RFC 7541, Appendix C, and what its rules forbid; each block behind its length.
@@ -238,4 +252,14 @@ fn frames() {
 #[test]
 fn frame_programs() {
     run(PROGRAMS, 9, fuzz_program);
+}
+
+#[test]
+fn listing_queries() {
+    run(LISTING_QUERIES, 12, fuzz_query);
+}
+
+#[test]
+fn listed_names() {
+    run_rounds(LISTED_NAMES, 13, ROUNDS / 10, fuzz_names);
 }

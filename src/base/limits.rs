@@ -232,6 +232,11 @@ pub const FILE_THREADS_DEFAULT: u32 = 4;
 /// File operations that wait for such a thread, over all workers; more of them fail with `EAGAIN`.
 /// No flag: every waiting exchange has one, so that their number is bounded by connections first.
 pub const FILE_OPERATIONS_WAITING_MAX: usize = 16 * 1024;
+/// Entries of one directory listing; what is beyond is not shown, and the listing says so. No flag:
+/// nobody reads on so far, and a million take 60 MB while they are sent.
+pub const LISTING_ENTRIES_MAX: usize = 1_000_000;
+/// Bytes of one piece of a listing that is streamed. No flag: one batch of output.
+pub const LISTING_PIECE_BYTES: usize = 32 * 1024;
 
 // The process.
 

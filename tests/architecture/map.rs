@@ -11,6 +11,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("proto", &["base", "http"]),
     ("tls", &["base"]),
     ("route", &["base", "http"]),
+    ("listing", &["base", "http"]),
     ("cache", &["base", "engine", "http"]),
     (
         "handler",
