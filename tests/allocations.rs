@@ -25,12 +25,12 @@ use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services
 use downpour::engine::epoll::EpollEngine;
 use downpour::engine::uring::{self, UringEngine};
 use downpour::engine::{Engine, EngineSettings};
-use downpour::handler::files::{FileServices, Site};
+use downpour::handler::files::{FileServices, Listings, Site};
 use downpour::handler::sites::Sites;
+use downpour::proto::h2::{Event, FieldList, H2Connection, H2Settings, HeadStorage, PREFACE};
 use downpour::route::SiteSettings;
 use downpour::task::Pool;
 use downpour::watch::Watch;
-use downpour::proto::h2::{Event, FieldList, H2Connection, H2Settings, HeadStorage, PREFACE};
 use downpour::worker::{Mailbox, Message, Turn, Worker};
 
 struct Counting;
@@ -150,6 +150,7 @@ fn run<E: Engine>(
         store: Arc::new(store),
         watch: Watch::default(),
         pool: Pool::default(),
+        listings: Listings::default(),
         kept: None,
     };
     let sites = Sites::new(Arc::default(), &[Arc::new(site)], &services);

@@ -235,6 +235,13 @@ pub const FILE_OPERATIONS_WAITING_MAX: usize = 16 * 1024;
 /// Entries of one directory listing; what is beyond is not shown, and the listing says so. No flag:
 /// nobody reads on so far, and a million take 60 MB while they are sent.
 pub const LISTING_ENTRIES_MAX: usize = 1_000_000;
+/// A listing of so many entries is kept like a file; a longer one is made for each request. No flag:
+/// such a page has about 60 KB.
+pub const LISTING_KEPT_ENTRIES_MAX: usize = 256;
+/// Long directories that are not read again for a moment.
+pub const LISTINGS_KEPT_MAX: usize = 4;
+/// Bytes of a streamed listing between its maker and its connection.
+pub const LISTING_STREAM_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of one piece of a listing that is streamed. No flag: one batch of output.
 pub const LISTING_PIECE_BYTES: usize = 32 * 1024;
 

@@ -207,7 +207,10 @@ impl Entry {
     /// that this is asked.
     pub fn keep_for(&self, keep: Duration, now: Millis) -> bool {
         let until = (now + keep).0;
-        match self.kept_until.compare_exchange(0, until, Ordering::Relaxed, Ordering::Relaxed) {
+        match self
+            .kept_until
+            .compare_exchange(0, until, Ordering::Relaxed, Ordering::Relaxed)
+        {
             Ok(_) => true,
             Err(until) => now.0 < until,
         }

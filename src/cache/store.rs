@@ -312,13 +312,7 @@ impl Store {
     }
 }
 
-fn tier(
-    capacity: u64,
-    items: u64,
-    shards: u64,
-    weigh: Weigh,
-    retirements: &Retirements,
-) -> Tier {
+fn tier(capacity: u64, items: u64, shards: u64, weigh: Weigh, retirements: &Retirements) -> Tier {
     let shards = 1u64 << shards.max(1).ilog2(); // Rounded down: the cache would round up.
     let options = OptionsBuilder::new()
         .shards(shards as usize)
@@ -351,7 +345,9 @@ pub struct Ticket<'a> {
 
 impl std::fmt::Debug for Ticket<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Ticket").field("old", &self.old).finish_non_exhaustive()
+        out.debug_struct("Ticket")
+            .field("old", &self.old)
+            .finish_non_exhaustive()
     }
 }
 

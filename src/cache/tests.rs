@@ -501,7 +501,11 @@ fn a_compressed_form_is_claimed_once_and_makes_its_entry_suspect() {
     }
     assert_eq!(entry.freshness(Millis(10_000)), Freshness::Stale);
     let made = entry.made();
-    assert_eq!((made.len(), made[0].tag), (1, "best"), "the better one alone");
+    assert_eq!(
+        (made.len(), made[0].tag),
+        (1, "best"),
+        "the better one alone"
+    );
 }
 
 #[test]

@@ -18,14 +18,14 @@ use crate::config::{Config, ServeArgs, StartError, cpus};
 use crate::conn::ConnectionCount;
 use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
-use crate::handler::files::{FileServices, Site};
+use crate::handler::files::{FileServices, Listings, Site};
+use crate::log::announce;
 use crate::route::SiteSettings;
 use crate::route::hosts::Hosts;
 use crate::route::site::Finding;
 use crate::task::Pool;
-use crate::watch::Watch;
-use crate::log::announce;
 use crate::tls::TlsServer;
+use crate::watch::Watch;
 use crate::worker::{self, Handle, Message, WorkerListener, WorkerSetup};
 
 /// Raises the limit of open files and holds the arguments against this machine.
@@ -137,6 +137,7 @@ impl Shared {
                 store: Arc::new(store),
                 watch: Watch::default(),
                 pool: Pool::default(),
+                listings: Listings::default(),
                 kept: None,
             },
             count: ConnectionCount::new(config.limits.connections_max),

@@ -45,12 +45,7 @@ fn misdirected(request: &RequestHead<'_>) -> Answer {
 
 /// An answer that no handler has to be asked for; errors with the site's own page, if it has one.
 #[cold]
-fn refused<'a>(
-    sites: &Sites,
-    site: SiteId,
-    request: &RequestHead<'_>,
-    route: Route,
-) -> Served<'a> {
+fn refused<'a>(sites: &Sites, site: SiteId, request: &RequestHead<'_>, route: Route) -> Served<'a> {
     let head_only = request.method == Method::Head;
     let (status, reason) = match route {
         Route::Files => unreachable!("files answer for themselves"),

@@ -30,10 +30,7 @@ const SENTENCES: &[(Status, &str)] = &[
         Status::TEMPORARY_REDIRECT,
         "It is at another address for now.",
     ),
-    (
-        Status::PERMANENT_REDIRECT,
-        "It is at another address now.",
-    ),
+    (Status::PERMANENT_REDIRECT, "It is at another address now."),
     (Status::BAD_REQUEST, "The request is not valid HTTP."),
     (
         Status::UNAUTHORIZED,

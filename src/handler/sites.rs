@@ -23,7 +23,9 @@ impl Sites {
     /// `sites`: at least one, in the order in which `hosts` counts them.
     pub fn new(hosts: Arc<Hosts>, sites: &[Arc<Site>], services: &FileServices) -> Sites {
         assert!(!sites.is_empty(), "a server has a site");
-        let files = sites.iter().map(|site| Files::new(Arc::clone(site), services.clone()));
+        let files = sites
+            .iter()
+            .map(|site| Files::new(Arc::clone(site), services.clone()));
         Sites {
             hosts,
             files: files.collect(),

@@ -32,7 +32,9 @@ impl CodingSet {
     pub fn contains(self, coding: Coding) -> bool {
         self.0 & (1 << coding as u8) != 0
     }
-    pub fn union(self, other: CodingSet) -> CodingSet { CodingSet(self.0 | other.0) }
+    pub fn union(self, other: CodingSet) -> CodingSet {
+        CodingSet(self.0 | other.0)
+    }
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

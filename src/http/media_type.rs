@@ -43,7 +43,9 @@ pub fn of_file_name(name: &[u8]) -> Cow<'static, str> {
     }
 }
 
-pub fn is_compressible(media_type: &str) -> bool { media_type.starts_with("text/") }
+pub fn is_compressible(media_type: &str) -> bool {
+    media_type.starts_with("text/")
+}
 
 /// What follows the last dot of the last segment, unless that dot is its first byte.
 fn extension(name: &[u8]) -> Option<&str> {

@@ -279,14 +279,20 @@ mod tests {
     #[test]
     fn parts_and_neighbours_of_a_path() {
         let path = SafePath::parse(b"/a/b/c.html").unwrap();
-        assert_eq!((path.parent(), path.file_name()), (&b"a/b"[..], &b"c.html"[..]));
+        assert_eq!(
+            (path.parent(), path.file_name()),
+            (&b"a/b"[..], &b"c.html"[..])
+        );
         assert_eq!(path.below(1).as_bytes(), b"b/c.html");
         assert_eq!(path.below(0).as_bytes(), b"a/b/c.html");
         assert_eq!(path.with_suffix(".br").as_bytes(), b"a/b/c.html.br");
         assert_eq!(path.with_file_name(b"d").as_bytes(), b"a/b/d");
         assert_eq!(path.with_final_slash(true).to_decoded(), b"/a/b/c.html/");
         let root = SafePath::parse(b"/").unwrap();
-        assert_eq!((root.parent(), root.to_decoded()), (&b""[..], b"/".to_vec()));
+        assert_eq!(
+            (root.parent(), root.to_decoded()),
+            (&b""[..], b"/".to_vec())
+        );
         let top = SafePath::parse(b"/a").unwrap();
         assert_eq!((top.parent(), top.file_name()), (&b""[..], &b"a"[..]));
         for decoded in [&b"/a/b/c.html"[..], b"/", b"/a/", b"/.well-known/x", b"/.a"] {

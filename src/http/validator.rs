@@ -45,7 +45,9 @@ impl EntityTag {
         }
     }
 
-    pub fn with_suffix(&self, _suffix: &str) -> EntityTag { self.clone() }
+    pub fn with_suffix(&self, _suffix: &str) -> EntityTag {
+        self.clone()
+    }
 
     /// The parts of this tag.
     #[inline]

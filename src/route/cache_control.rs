@@ -1,2 +1,4 @@
 //! stub
-pub fn has_hash(_name: &[u8]) -> bool { false }
+pub fn has_hash(_name: &[u8]) -> bool {
+    false
+}

@@ -1,3 +1,6 @@
 //! stub
 #[derive(Clone, Debug)]
-pub enum PageName { At(String), Nearest(String) }
+pub enum PageName {
+    At(String),
+    Nearest(String),
+}

@@ -12,15 +12,27 @@ pub struct RuleContext<'a> {
 }
 pub enum Action {
     Pass,
-    Redirect { status: Status, location: Vec<u8>, keeps_query: bool },
-    Rewrite { path: Vec<u8>, status: Status },
+    Redirect {
+        status: Status,
+        location: Vec<u8>,
+        keeps_query: bool,
+    },
+    Rewrite {
+        path: Vec<u8>,
+        status: Status,
+    },
 }
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DependsOn(u8);
 impl DependsOn {
-    pub fn is_empty(self) -> bool { self.0 == 0 }
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
-pub struct Steered { pub action: Action, pub depends_on: DependsOn }
+pub struct Steered {
+    pub action: Action,
+    pub depends_on: DependsOn,
+}
 pub struct Facts<'a> {
     pub path: &'a [u8],
     pub file_name: &'a [u8],
@@ -31,12 +43,22 @@ use super::error_pages::PageName;
 use super::maintenance::Maintenance;
 impl Rules {
     pub fn steer(&self, _context: &RuleContext<'_>) -> Steered {
-        Steered { action: Action::Pass, depends_on: DependsOn::default() }
+        Steered {
+            action: Action::Pass,
+            depends_on: DependsOn::default(),
+        }
     }
     pub fn steer_missing(&self, _context: &RuleContext<'_>) -> Steered {
-        Steered { action: Action::Pass, depends_on: DependsOn::default() }
+        Steered {
+            action: Action::Pass,
+            depends_on: DependsOn::default(),
+        }
     }
     pub fn dress(&self, _facts: &Facts<'_>, _head: &mut ResponseHead) {}
-    pub fn error_page(&self, _path: &[u8], _status: Status) -> Option<&PageName> { None }
-    pub fn maintenance(&self, _path: &[u8]) -> Option<&Maintenance> { None }
+    pub fn error_page(&self, _path: &[u8], _status: Status) -> Option<&PageName> {
+        None
+    }
+    pub fn maintenance(&self, _path: &[u8]) -> Option<&Maintenance> {
+        None
+    }
 }

@@ -39,12 +39,12 @@ use downpour::cache::{Store, StoreSettings};
 use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
 use downpour::engine::sim::{Client, Coverage, Fault, Random, Sim, SimEngine, SimSettings};
 use downpour::engine::{Engine, ListenerId};
-use downpour::handler::files::{FileServices, Site as ServedSite};
+use downpour::handler::files::{FileServices, Listings, Site as ServedSite};
 use downpour::handler::sites::Sites;
+use downpour::proto::h2::H2Settings;
 use downpour::route::SiteSettings;
 use downpour::task::Pool;
 use downpour::watch::Watch;
-use downpour::proto::h2::H2Settings;
 use downpour::worker::{Mailbox, Message, Turn, Worker};
 use rustls::ClientConfig;
 
@@ -369,6 +369,7 @@ fn make_worker(
         store: Arc::clone(store),
         watch: Watch::default(),
         pool: Pool::default(),
+        listings: Listings::default(),
         kept: None,
     };
     let sites = Sites::new(Arc::default(), &[Arc::new(served)], &services);

@@ -1,9 +1,11 @@
 //! One answer by way of the slow lane.
 
 use super::choose::CodingMemo;
+use super::listed::{self, Shown};
 use super::load::{Fetched, Loader};
 use super::reply::{self, Refused, Replied, Scene};
-use super::{Aside, FileServices, Loaded, Remember, Why, listed, make, pages};
+use super::resolve::Found;
+use super::{Aside, FileServices, Loaded, Remember, Why, make, pages};
 use crate::cache::{Entry, Outcome, Page};
 use crate::exchange::{Answer, AnswerHead};
 use crate::handler::errors;
@@ -28,30 +30,50 @@ impl Answering<'_> {
         }
         let (loader, path, head) = (&self.loader, self.path, self.head);
         if is_per_request {
-            let fetched = loader.fetch_for_request(path, head).await;
-            let (answer, aside) = self.reply(&fetched.entry).await;
-            return Loaded {
-                aside: self.with_path(aside),
-                ..Loaded::unkept(answer)
-            };
+            return self.for_request().await;
         }
         let fetched = loader.fetch(path, head).await;
         let remember = self.remember(&fetched);
-        if let Outcome::PerRequest = fetched.entry.outcome() {
-            let fetched = loader.fetch_for_request(path, head).await;
-            let (answer, aside) = self.reply(&fetched.entry).await;
-            return Loaded {
-                remember,
-                aside: self.with_path(aside),
-                ..Loaded::unkept(answer)
-            };
-        }
-        if let Some(loaded) = listed::by_query(self, &fetched.entry).await {
-            return loaded;
+        let is_for_request = match fetched.entry.outcome() {
+            Outcome::PerRequest => true,
+            Outcome::Resource(resource) => resource.by_query && head.query.is_some(),
+            Outcome::Page(_) => false,
+        };
+        if is_for_request {
+            let loaded = self.for_request().await;
+            return Loaded { remember, ..loaded };
         }
         let (answer, aside) = self.reply(&fetched.entry).await;
         Loaded {
             remember,
+            aside: self.with_path(aside),
+            ..Loaded::unkept(answer)
+        }
+    }
+
+    /// The answer to this request, which holds for no other.
+    async fn for_request(&self) -> Loaded {
+        let (loader, path, head) = (&self.loader, self.path, self.head);
+        let (resolved, trail) = loader.resolve(path, head).await;
+        if let Found::Directory {
+            mount,
+            path: inner,
+            located,
+        } = &resolved.found
+        {
+            let shown = Shown {
+                mount: *mount,
+                inner,
+                located,
+            };
+            return match listed::answer(self, &shown).await {
+                Ok(loaded) => loaded,
+                Err(status) => Loaded::unkept(self.refusal((status, None)).await),
+            };
+        }
+        let fetched = loader.load_for_request(path, head, resolved, trail).await;
+        let (answer, aside) = self.reply(&fetched.entry).await;
+        Loaded {
             aside: self.with_path(aside),
             ..Loaded::unkept(answer)
         }

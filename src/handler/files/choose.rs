@@ -98,7 +98,11 @@ fn choose_among<'r>(
             None => is_unacceptable = true,
         }
     }
-    let forms = || resource.all().filter(move |one| one.about.variant == variant);
+    let forms = || {
+        resource
+            .all()
+            .filter(move |one| one.about.variant == variant)
+    };
     let plain = forms().find(is_plain).unwrap_or(&resource.first);
     let accepted = codings.accepted(head);
     let mut there = CodingSet::default();
@@ -115,6 +119,8 @@ fn choose_among<'r>(
 }
 
 fn nth_variant(resource: &Resource, position: usize) -> u8 {
-    let mut plain = resource.all().filter(|one| one.about.coding == Coding::Identity);
+    let mut plain = resource
+        .all()
+        .filter(|one| one.about.coding == Coding::Identity);
     plain.nth(position).map_or(0, |one| one.about.variant)
 }

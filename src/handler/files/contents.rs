@@ -153,8 +153,8 @@ impl Loader<'_> {
         if after == *found {
             return Ok(body);
         }
-        let grew = (after.device, after.inode) == (found.device, found.inode)
-            && after.len > found.len;
+        let grew =
+            (after.device, after.inode) == (found.device, found.inode) && after.len > found.len;
         Err(if grew {
             Unread::Grew(body.bytes())
         } else {
@@ -196,4 +196,3 @@ pub(super) fn is_racy(stat: &FileStat, now: Now) -> bool {
     let now = i64::try_from(now.unix_seconds).unwrap_or(i64::MAX);
     stat.changed.0 >= now.saturating_sub(RACY_WINDOW.as_secs() as i64)
 }
-

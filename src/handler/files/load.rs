@@ -5,17 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::contents::{Placed, Unread, is_racy};
-use super::pages;
+use super::listed::{self, Shown};
 use super::render::{self, Dress};
 use super::resolve::{Found, FoundFile, Resolved, Resolver};
 use super::site::{Site, Tree};
 use super::variants::Variant;
 use super::walk::{Trail, Verdict, Walk};
+use super::{FileServices, pages};
 use crate::base::Now;
 use crate::base::limits::{COMPRESS_BYTES_MAX, COMPRESS_BYTES_MIN, LOAD_ATTEMPTS_MAX};
 use crate::cache::{
-    About, Content, Entry, Hold, Lookup, Made, Origin, Outcome, Page, Refresh, Representation, Resource,
-    Store, Vary, Wanted,
+    About, Content, Entry, Hold, Lookup, Made, Origin, Outcome, Page, Refresh, Representation,
+    Resource, Store, Vary, Wanted,
 };
 use crate::engine::operation::FileStat;
 use crate::http::{Coding, CodingSet, RequestHead, SafePath, Status, Validators, media_type};
@@ -27,6 +28,7 @@ use crate::watch::Watch;
 pub(super) struct Loader<'a> {
     pub(super) site: &'a Site,
     pub(super) tree: &'a Tree,
+    pub(super) services: &'a FileServices,
     pub(super) store: &'a Store,
     pub(super) watch: &'a Watch,
     pub(super) io: &'a Io,
@@ -80,8 +82,19 @@ impl Loader<'_> {
         path: &SafePath,
         head: &RequestHead<'_>,
     ) -> Fetched {
+        let (resolved, trail) = self.resolve(path, head).await;
+        self.load_for_request(path, head, resolved, trail).await
+    }
+
+    /// The same, of what was found already.
+    pub(super) async fn load_for_request(
+        &self,
+        path: &SafePath,
+        head: &RequestHead<'_>,
+        mut resolved: Resolved,
+        trail: Trail,
+    ) -> Fetched {
         let key = self.site.store_key(self.tree.generation, path);
-        let (mut resolved, trail) = self.resolve(path, head).await;
         resolved.is_per_request = false;
         let fetched = self.load(path, key, head, resolved, trail, None).await;
         Fetched {
@@ -114,7 +127,11 @@ impl Loader<'_> {
         Some(fetched)
     }
 
-    async fn resolve(&self, path: &SafePath, head: &RequestHead<'_>) -> (Resolved, Trail) {
+    pub(super) async fn resolve(
+        &self,
+        path: &SafePath,
+        head: &RequestHead<'_>,
+    ) -> (Resolved, Trail) {
         let settings = self.site.settings();
         let walk = Walk {
             tree: self.tree,
@@ -272,11 +289,14 @@ impl Loader<'_> {
                 path: inner,
                 located,
             } => {
-                let listed = super::listed::load(self, path, key.clone(), mount, &inner, &located);
-                match listed.await {
+                let shown = Shown {
+                    mount,
+                    inner: &inner,
+                    located: &located,
+                };
+                match listed::load(self, path, key.clone(), &shown).await {
                     Ok(entry) => {
                         let entry = Arc::new(entry);
-                        self.follow(&entry, &trail);
                         return Fetched::lasting(entry);
                     }
                     Err(status) => (pages::error(self, path, status, &mut trail).await, false),
@@ -341,6 +361,7 @@ impl Loader<'_> {
                 path: &decoded,
                 file_name: variant.path.file_name(),
                 vary,
+                security_policy: None,
             };
             let stat = &variant.located.stat;
             let validators = Validators::of_file(stat.modified, stat.len);
@@ -353,11 +374,20 @@ impl Loader<'_> {
                 state,
             };
             state += 1;
-            let placed = self.place(found.mount, &variant.path, &variant.located).await?;
+            let placed = self
+                .place(found.mount, &variant.path, &variant.located)
+                .await?;
             let content = placed.hold_by(&mut hold);
-            let mut plain =
-                render::representation(&dress, about(Coding::Identity, plain_state), validators.clone(), stat.len, content);
-            let made = made.iter().filter(|made| usize::from(made.variant) == position);
+            let mut plain = render::representation(
+                &dress,
+                about(Coding::Identity, plain_state),
+                validators.clone(),
+                stat.len,
+                content,
+            );
+            let made = made
+                .iter()
+                .filter(|made| usize::from(made.variant) == position);
             plain.makes = self.makes_of(variant, made.clone());
             all.push(plain);
             for sidecar in &variant.sidecars {
@@ -371,7 +401,9 @@ impl Loader<'_> {
                 };
                 let about = about(sidecar.coding, state);
                 state += 1;
-                all.push(render::representation(&dress, about, validators, stat.len, content));
+                all.push(render::representation(
+                    &dress, about, validators, stat.len, content,
+                ));
             }
             for made in made {
                 let etag = validators.etag.as_ref();
@@ -381,7 +413,9 @@ impl Loader<'_> {
                 };
                 let (about, len) = (about(made.coding, plain_state), made.bytes.len() as u64);
                 let content = Content::Memory(made.bytes.clone());
-                all.push(render::representation(&dress, about, validators, len, content));
+                all.push(render::representation(
+                    &dress, about, validators, len, content,
+                ));
             }
         }
         let states = found.states();
@@ -411,7 +445,10 @@ impl Loader<'_> {
             accept: variants.any(|variant| variant.media_type != first.media_type),
             encoding: found.variants.iter().any(can_compress),
             language: found.variants.len() > 1
-                && found.variants.iter().any(|variant| variant.language != first.language),
+                && found
+                    .variants
+                    .iter()
+                    .any(|variant| variant.language != first.language),
         }
     }
 
@@ -427,7 +464,10 @@ impl Loader<'_> {
             return makes;
         }
         let mut there = CodingSet::default();
-        variant.sidecars.iter().for_each(|sidecar| there.insert(sidecar.coding));
+        variant
+            .sidecars
+            .iter()
+            .for_each(|sidecar| there.insert(sidecar.coding));
         made.for_each(|made| there.insert(made.coding));
         for coding in [Coding::Brotli, Coding::Zstd, Coding::Gzip] {
             if !there.contains(coding) {
@@ -449,6 +489,7 @@ impl Loader<'_> {
             path: &decoded,
             file_name: variant.path.file_name(),
             vary: Vary::default(),
+            security_policy: None,
         };
         let about = About {
             media_type: variant.media_type.clone(),
@@ -466,7 +507,13 @@ impl Loader<'_> {
             by_query: false,
         };
         let outcome = Outcome::Resource(Box::new(resource));
-        Entry::new(key, outcome, Origin::Unknown, Hold::unkept(), self.now.monotonic)
+        Entry::new(
+            key,
+            outcome,
+            Origin::Unknown,
+            Hold::unkept(),
+            self.now.monotonic,
+        )
     }
 }
 

@@ -37,12 +37,7 @@ pub(super) fn aside(entry: &Arc<Entry>, variant: u8, coding: Coding, now: Now) -
 }
 
 /// Makes a coding of a variant: what was kept or the fast form first, then the best.
-pub(super) async fn make(
-    services: &FileServices,
-    entry: Arc<Entry>,
-    variant: u8,
-    coding: Coding,
-) {
+pub(super) async fn make(services: &FileServices, entry: Arc<Entry>, variant: u8, coding: Coding) {
     for effort in [Effort::Fast, Effort::Best] {
         let Some(made) = form(services, &entry, variant, coding, effort).await else {
             return;
@@ -84,7 +79,10 @@ async fn form(
     let plain = plain(entry, variant)?;
     let stat = *entry.state(plain.about.state)?;
     let best = compress::tag(coding, Effort::Best);
-    for (tag, is_best) in [(best, true), (compress::tag(coding, effort), effort == Effort::Best)] {
+    for (tag, is_best) in [
+        (best, true),
+        (compress::tag(coding, effort), effort == Effort::Best),
+    ] {
         if let Some(body) = services.store.shared_body(&BodyKey::new(&stat, tag)) {
             return Some(made(variant, coding, tag, is_best || tag == best, &body));
         }
@@ -143,5 +141,12 @@ fn plain(entry: &Entry, variant: u8) -> Option<&Representation> {
 }
 
 fn kept_key(stat: &FileStat, coding: Coding, effort: Effort) -> KeptKey {
-    KeptKey::new(stat.device, stat.inode, stat.len, stat.modified, coding, effort)
+    KeptKey::new(
+        stat.device,
+        stat.inode,
+        stat.len,
+        stat.modified,
+        coding,
+        effort,
+    )
 }

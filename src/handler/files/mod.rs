@@ -35,6 +35,7 @@ use bytes::Bytes;
 
 use answering::Answering;
 use choose::CodingMemo;
+pub use listed::Listings;
 use load::{Fetched, Loader};
 pub(in crate::handler) use render::{Dress, representation};
 use reply::{Refused, Replied, Reply, Scene};
@@ -58,6 +59,7 @@ pub struct FileServices {
     pub store: Arc<Store>,
     pub watch: Watch,
     pub pool: Pool,
+    pub listings: Listings,
     /// Where compressed forms outlive the process.
     pub kept: Option<Arc<Kept>>,
 }
@@ -233,6 +235,7 @@ impl Files {
             let loader = Loader {
                 site: &site,
                 tree: &tree,
+                services: &services,
                 store: &services.store,
                 watch: &services.watch,
                 io: &io,
@@ -270,6 +273,7 @@ impl Files {
             let loader = Loader {
                 site: &site,
                 tree: &tree,
+                services: &services,
                 store: &services.store,
                 watch: &services.watch,
                 io: &io,
@@ -301,7 +305,8 @@ impl Files {
     /// Lets this worker's index know what was loaded.
     pub fn remember(&mut self, loaded: Remember, now: Now) {
         if loaded.generation == self.generation {
-            self.index.insert(loaded.raw_path, loaded.entry, now.monotonic);
+            self.index
+                .insert(loaded.raw_path, loaded.entry, now.monotonic);
         }
     }
 
@@ -351,7 +356,9 @@ fn load_welcome(site: &Site, path: &SafePath, why: &Why, head: &RequestHead<'_>)
     if let Some((status, _)) = why.0 {
         return Loaded::unkept(reply::usual_error(head, (status, None)));
     }
-    let welcome = site.welcome_page().expect("a site without a tree has pages");
+    let welcome = site
+        .welcome_page()
+        .expect("a site without a tree has pages");
     let slash: &[u8] = if path.ends_in_slash() { b"/" } else { b"" };
     let key = [path.as_bytes(), slash].concat();
     let Some(entry) = welcome.page(&key) else {

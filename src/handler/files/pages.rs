@@ -24,6 +24,7 @@ impl Loader<'_> {
             path,
             file_name: b"",
             vary: Vary::default(),
+            security_policy: None,
         }
     }
 
@@ -48,7 +49,9 @@ pub(super) fn redirect(
 ) -> Page {
     let body = &errors::page(status).body;
     let mut head = errors::error_head(status, body.len());
-    loader.dress(&path.to_decoded()).put_on("text/plain", &mut head);
+    loader
+        .dress(&path.to_decoded())
+        .put_on("text/plain", &mut head);
     let with_location = head.clone().with_value("Location", location.clone());
     Page {
         head: HeadTemplate::new(&with_location),
@@ -121,7 +124,9 @@ pub(super) async fn maintenance(
     };
     let mut body = None;
     if let Some((path, located)) = found {
-        body = whole(loader, &path, &located).await.map(|body| (path, body));
+        body = whole(loader, &path, &located)
+            .await
+            .map(|body| (path, body));
     }
     let (media, body) = match body {
         Some((path, body)) => (media_type::of_file_name(path.file_name()), body),

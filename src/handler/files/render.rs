@@ -2,9 +2,7 @@
 
 use crate::cache::{About, Content, Representation, Vary};
 use crate::handler::SERVER;
-use crate::http::{
-    Coding, CodingSet, HeadTemplate, ResponseHead, Status, Validators, date,
-};
+use crate::http::{Coding, CodingSet, HeadTemplate, ResponseHead, Status, Validators, date};
 use crate::route::Rules;
 use crate::route::rules::Facts;
 
@@ -19,6 +17,8 @@ pub(in crate::handler) struct Dress<'a> {
     /// Of the file itself.
     pub(in crate::handler) file_name: &'a [u8],
     pub(in crate::handler) vary: Vary,
+    /// The value of `Content-Security-Policy` of a page that is ours.
+    pub(in crate::handler) security_policy: Option<&'static str>,
 }
 
 impl Dress<'_> {
@@ -83,13 +83,18 @@ pub(super) fn described(
     if about.coding != Coding::Identity {
         head = head.with("Content-Encoding", about.coding.name());
     }
-    let language = about.language.and_then(|position| dress.languages.get(usize::from(position)));
+    let language = about
+        .language
+        .and_then(|position| dress.languages.get(usize::from(position)));
     if let Some(language) = language {
         head = head.with_value("Content-Language", language.as_bytes());
     }
     head = with_last_modified(head, validators);
     if let Some(etag) = &validators.etag {
         head = head.with_value("ETag", etag.as_bytes());
+    }
+    if let Some(policy) = dress.security_policy {
+        head = head.with("Content-Security-Policy", policy);
     }
     with_vary(head, dress.vary)
 }

@@ -14,8 +14,8 @@ use crate::exchange::{Answer, AnswerHead, Body, Part, Parts};
 use crate::handler::errors::{self, error_answer};
 use crate::handler::redirect;
 use crate::http::{
-    ByteRange, Coding, HeadTemplate, Method, Multipart, Ranges, RequestHead, ResponseHead, Selected,
-    Status, conditions, range,
+    ByteRange, Coding, HeadTemplate, Method, Multipart, Ranges, RequestHead, ResponseHead,
+    Selected, Status, conditions, range,
 };
 use crate::route::Rules;
 
@@ -220,6 +220,7 @@ fn part_head(
         path: &decoded,
         file_name: &decoded[name..],
         vary: resource.vary,
+        security_policy: None,
     };
     let status = Status::PARTIAL_CONTENT;
     let about = &representation.about;

@@ -235,7 +235,8 @@ impl Resolver<'_> {
         }
         if self.settings.finding.clean_urls != CleanUrls::Off && !path.as_bytes().is_empty() {
             let page = path.with_final_slash(false);
-            if let Tried::Found(Found::File { .. }) = self.try_plain(&page.with_suffix(".html")).await
+            if let Tried::Found(Found::File { .. }) =
+                self.try_plain(&page.with_suffix(".html")).await
             {
                 return Tried::Found(redirect_to(&page));
             }
@@ -273,12 +274,16 @@ impl Resolver<'_> {
                 Some(_) => Tried::Found(self.slash_redirect(path)),
                 None => Tried::BareDirectory,
             },
-            TrailingSlash::Remove | TrailingSlash::Ignore => match self.index_of(&directory).await {
-                Some(found) => Tried::Found(found),
-                // Links in a listing are relative: it needs the slash.
-                None if self.settings.listing.is_some() => Tried::Found(self.slash_redirect(path)),
-                None => Tried::Nothing,
-            },
+            TrailingSlash::Remove | TrailingSlash::Ignore => {
+                match self.index_of(&directory).await {
+                    Some(found) => Tried::Found(found),
+                    // Links in a listing are relative: it needs the slash.
+                    None if self.settings.listing.is_some() => {
+                        Tried::Found(self.slash_redirect(path))
+                    }
+                    None => Tried::Nothing,
+                }
+            }
         }
     }
 
@@ -310,7 +315,9 @@ impl Resolver<'_> {
             let parent = [b"/", path.parent(), b"/"].concat();
             return Some(redirect_to(&SafePath::from_decoded(&parent)?));
         }
-        let stem = name.strip_suffix(b".html").filter(|stem| !stem.is_empty())?;
+        let stem = name
+            .strip_suffix(b".html")
+            .filter(|stem| !stem.is_empty())?;
         Some(redirect_to(&path.with_file_name(stem)))
     }
 }

@@ -208,7 +208,9 @@ impl Site {
     pub(super) fn store_key(&self, generation: u32, path: &SafePath) -> Box<[u8]> {
         let slash: &[u8] = if path.ends_in_slash() { b"/" } else { b"" };
         let (id, generation) = (self.id.to_ne_bytes(), generation.to_ne_bytes());
-        [&id[..], &generation, path.as_bytes(), slash].concat().into()
+        [&id[..], &generation, path.as_bytes(), slash]
+            .concat()
+            .into()
     }
 }
 

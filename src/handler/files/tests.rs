@@ -338,6 +338,7 @@ fn services(store: &Arc<Store>) -> FileServices {
         store: Arc::clone(store),
         watch: Watch::default(),
         pool: Pool::default(),
+        listings: Listings::default(),
         kept: None,
     }
 }

@@ -58,10 +58,19 @@ pub(super) async fn find(
         variants.push(Variant::new(located.clone(), path, media_type, language));
     }
     if !representations.languages.is_empty() {
-        let named = variants.first().is_some_and(|plain| plain.language.is_some());
+        let named = variants
+            .first()
+            .is_some_and(|plain| plain.language.is_some());
         if !named {
-            find_languages(walk, &representations.languages, mount, inner, whole, &mut variants)
-                .await;
+            find_languages(
+                walk,
+                &representations.languages,
+                mount,
+                inner,
+                whole,
+                &mut variants,
+            )
+            .await;
         }
     }
     if variants.is_empty() {
@@ -96,8 +105,8 @@ impl Variant {
 
     /// Looks for compressed forms of what can be compressed or is of no known type.
     async fn find_sidecars(&mut self, walk: &mut Walk<'_>, mount: usize) {
-        let is_worth_it = media_type::is_compressible(&self.media_type)
-            || self.media_type == media_type::UNKNOWN;
+        let is_worth_it =
+            media_type::is_compressible(&self.media_type) || self.media_type == media_type::UNKNOWN;
         if !is_worth_it {
             return;
         }

@@ -72,11 +72,7 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Finds what `path` names below a mount.
-    pub(super) async fn find(
-        &mut self,
-        mount: usize,
-        path: &SafePath,
-    ) -> Result<Located, Verdict> {
+    pub(super) async fn find(&mut self, mount: usize, path: &SafePath) -> Result<Located, Verdict> {
         self.observe(mount, path).await;
         let found = self.find_unobserved(mount, path).await;
         if let Ok(located) = &found
@@ -130,9 +126,8 @@ impl Walk<'_> {
         match self.watch.observe(tree, path.parent()).await {
             Sight::Watched(observation) => {
                 let name = path.file_name();
-                let is_known = |(known, stem): &(Observation, Vec<u8>)| {
-                    *known == observation && stem == name
-                };
+                let is_known =
+                    |(known, stem): &(Observation, Vec<u8>)| *known == observation && stem == name;
                 if !self.trail.seen.iter().any(is_known) {
                     self.trail.seen.push((observation, name.to_vec()));
                 }

@@ -60,6 +60,7 @@ fn entry(name: &str, text: String) -> Entry {
         path: name.as_bytes(),
         file_name: name.as_bytes(),
         vary: Vary::default(),
+        security_policy: None,
     };
     let about = About {
         media_type,
