@@ -16,7 +16,7 @@ pub enum Selected {
     PreconditionFailed,
     /// A part of it: 206.
     Range(ByteRange),
-    Ranges(super::range::Ranges),
+    Ranges(range::Ranges),
     /// No part that exists: 416.
     Unsatisfiable,
 }

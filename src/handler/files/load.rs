@@ -2,24 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::contents::{Placed, Unread, is_racy};
+use super::contents::Unread;
 use super::listed::{self, Shown};
-use super::render::{self, Dress};
-use super::resolve::{Found, FoundFile, Resolved, Resolver};
+use super::resolve::{Found, Resolved, Resolver};
 use super::site::{Site, Tree};
-use super::variants::Variant;
 use super::walk::{Trail, Verdict, Walk};
 use super::{FileServices, pages};
 use crate::base::Now;
-use crate::base::limits::{COMPRESS_BYTES_MAX, COMPRESS_BYTES_MIN, LOAD_ATTEMPTS_MAX};
-use crate::cache::{
-    About, Content, Entry, Hold, Lookup, Made, Origin, Outcome, Page, Refresh, Representation,
-    Resource, Store, Vary, Wanted,
-};
-use crate::engine::operation::FileStat;
-use crate::http::{Coding, CodingSet, RequestHead, SafePath, Status, Validators, media_type};
+use crate::base::limits::LOAD_ATTEMPTS_MAX;
+use crate::cache::{Content, Entry, Hold, Lookup, Origin, Outcome, Page, Refresh, Store, Wanted};
+use crate::http::{RequestHead, SafePath, Status};
 use crate::task::Io;
 use crate::watch::Watch;
 
@@ -215,7 +207,7 @@ impl Loader<'_> {
             let (resolved, _) = earlier.resolve(path, head).await;
             if let Found::File { file, status } = &resolved.found
                 && *status == Status::OK
-                && let Ok(entry) = earlier.make(path, key.into(), file, Vec::new()).await
+                && let Ok(entry) = earlier.build(path, key.into(), file, &[]).await
             {
                 return Some(Fetched::lasting(Arc::new(entry)));
             }
@@ -249,7 +241,7 @@ impl Loader<'_> {
             let states = file.states();
             let made = old.as_ref().filter(|old| old.is_unchanged(&states));
             let made = made.map_or_else(Vec::new, |old| old.made());
-            match self.make(path, key.clone(), file, made).await {
+            match self.build(path, key.clone(), file, &made).await {
                 Ok(entry) => {
                     let entry = Arc::new(entry);
                     self.follow(&entry, &trail);
@@ -339,202 +331,6 @@ impl Loader<'_> {
         let entry = Arc::new(Entry::new(key, outcome, origin, hold, self.now.monotonic));
         self.follow(&entry, trail);
         entry
-    }
-
-    /// Reads or opens all files of a resource and renders its heads.
-    async fn make(
-        &self,
-        path: &SafePath,
-        key: Box<[u8]>,
-        found: &FoundFile,
-        made: Vec<Made>,
-    ) -> Result<Entry, Unread> {
-        let decoded = path.to_decoded();
-        let vary = self.vary_of(found);
-        let mut hold = Hold::default();
-        let mut all: Vec<Representation> = Vec::new();
-        let mut state = 0;
-        for (position, variant) in found.variants.iter().enumerate() {
-            let dress = Dress {
-                rules: &self.tree.rules,
-                languages: &self.site.settings().representations.languages,
-                path: &decoded,
-                file_name: variant.path.file_name(),
-                vary,
-                security_policy: None,
-            };
-            let stat = &variant.located.stat;
-            let validators = Validators::of_file(stat.modified, stat.len);
-            let plain_state = state;
-            let about = |coding, state| About {
-                media_type: variant.media_type.clone(),
-                coding,
-                language: variant.language,
-                variant: position as u8,
-                state,
-            };
-            state += 1;
-            let placed = self
-                .place(found.mount, &variant.path, &variant.located)
-                .await?;
-            let content = placed.hold_by(&mut hold);
-            let mut plain = render::representation(
-                &dress,
-                about(Coding::Identity, plain_state),
-                validators.clone(),
-                stat.len,
-                content,
-            );
-            let made = made
-                .iter()
-                .filter(|made| usize::from(made.variant) == position);
-            plain.makes = self.makes_of(variant, made.clone());
-            all.push(plain);
-            for sidecar in &variant.sidecars {
-                let (path, stat) = (&sidecar.path, &sidecar.located.stat);
-                let placed = self.place(found.mount, path, &sidecar.located).await?;
-                let content = placed.hold_by(&mut hold);
-                let etag = crate::http::validator::file_etag(stat.modified, stat.len);
-                let validators = Validators {
-                    etag: Some(etag.with_suffix(sidecar.coding.name())),
-                    ..validators.clone()
-                };
-                let about = about(sidecar.coding, state);
-                state += 1;
-                all.push(render::representation(
-                    &dress, about, validators, stat.len, content,
-                ));
-            }
-            for made in made {
-                let etag = validators.etag.as_ref();
-                let validators = Validators {
-                    etag: etag.map(|etag| etag.with_suffix(made.tag)),
-                    ..validators.clone()
-                };
-                let (about, len) = (about(made.coding, plain_state), made.bytes.len() as u64);
-                let content = Content::Memory(made.bytes.clone());
-                all.push(render::representation(
-                    &dress, about, validators, len, content,
-                ));
-            }
-        }
-        let states = found.states();
-        let racy = states.iter().any(|stat| is_racy(stat, self.now));
-        let origin = Origin::Files {
-            states: states.into(),
-            racy,
-        };
-        let mut all = all.into_iter();
-        let resource = Resource {
-            first: all.next().expect("a resource has a file"),
-            others: all.collect(),
-            vary,
-            by_query: false,
-        };
-        let outcome = Outcome::Resource(Box::new(resource));
-        Ok(Entry::new(key, outcome, origin, hold, self.now.monotonic))
-    }
-
-    fn vary_of(&self, found: &FoundFile) -> Vary {
-        let first = &found.variants[0];
-        let mut variants = found.variants.iter();
-        let can_compress = |variant: &Variant| {
-            !variant.sidecars.is_empty() || !self.makes_of(variant, [].iter()).is_empty()
-        };
-        Vary {
-            accept: variants.any(|variant| variant.media_type != first.media_type),
-            encoding: found.variants.iter().any(can_compress),
-            language: found.variants.len() > 1
-                && found
-                    .variants
-                    .iter()
-                    .any(|variant| variant.language != first.language),
-        }
-    }
-
-    /// The codings that can be made of a variant on the fly.
-    fn makes_of<'m>(&self, variant: &Variant, made: impl Iterator<Item = &'m Made>) -> CodingSet {
-        let mut makes = CodingSet::default();
-        let len = variant.located.stat.len;
-        let is_possible = self.site.settings().representations.compress
-            && self.store.keeps_anything()
-            && (COMPRESS_BYTES_MIN..=COMPRESS_BYTES_MAX).contains(&len)
-            && media_type::is_compressible(&variant.media_type);
-        if !is_possible {
-            return makes;
-        }
-        let mut there = CodingSet::default();
-        variant
-            .sidecars
-            .iter()
-            .for_each(|sidecar| there.insert(sidecar.coding));
-        made.for_each(|made| there.insert(made.coding));
-        for coding in [Coding::Brotli, Coding::Zstd, Coding::Gzip] {
-            if !there.contains(coding) {
-                makes.insert(coding);
-            }
-        }
-        makes
-    }
-
-    /// An entry for a file that is appended to faster than it is read (a log): a state of it that
-    /// was there once, for those who wait now. Nothing of it can be compared later, so it has no
-    /// validators and is not kept.
-    fn snapshot(&self, path: &SafePath, key: Box<[u8]>, found: &FoundFile, bytes: Bytes) -> Entry {
-        let variant = &found.variants[0];
-        let decoded = path.to_decoded();
-        let dress = Dress {
-            rules: &self.tree.rules,
-            languages: &[],
-            path: &decoded,
-            file_name: variant.path.file_name(),
-            vary: Vary::default(),
-            security_policy: None,
-        };
-        let about = About {
-            media_type: variant.media_type.clone(),
-            coding: Coding::Identity,
-            language: None,
-            variant: 0,
-            state: 0,
-        };
-        let (len, content) = (bytes.len() as u64, Content::Memory(bytes));
-        let first = render::representation(&dress, about, Validators::default(), len, content);
-        let resource = Resource {
-            first,
-            others: Box::default(),
-            vary: Vary::default(),
-            by_query: false,
-        };
-        let outcome = Outcome::Resource(Box::new(resource));
-        Entry::new(
-            key,
-            outcome,
-            Origin::Unknown,
-            Hold::unkept(),
-            self.now.monotonic,
-        )
-    }
-}
-
-impl FoundFile {
-    /// The states of all its files, in order.
-    pub(super) fn states(&self) -> Vec<FileStat> {
-        let mut states = Vec::new();
-        for variant in &self.variants {
-            states.push(variant.located.stat);
-            states.extend(variant.sidecars.iter().map(|sidecar| sidecar.located.stat));
-        }
-        states
-    }
-}
-
-impl Placed {
-    /// Hands over what pays for the content.
-    fn hold_by(self, hold: &mut Hold) -> Content {
-        hold.descriptors.extend(self.descriptor);
-        hold.is_unkept |= self.is_unkept;
-        self.content
     }
 }
 

@@ -9,11 +9,12 @@
 //! ```
 //!
 //! From the inside: `site` is what is served, `walk` looks names up, `resolve` and `variants` find
-//! what stands behind a path, `contents` reads it, `load` and `render` make an entry of it, `choose`
-//! and `reply` answer a request from an entry, `pages` are the answers without a resource, `make`
-//! compresses beside the answers.
+//! what stands behind a path, `contents` reads it, `build` and `render` make an entry of it, `load`
+//! says when; `choose` and `reply` answer a request from an entry, `pages` are the answers without a
+//! resource, `listed` shows directories, `make` compresses beside the answers.
 
 mod answering;
+mod build;
 mod choose;
 mod contents;
 mod listed;
@@ -401,3 +402,6 @@ fn plain_request(raw_path: &[u8]) -> RequestHead<'_> {
         fields: Fields::new(&[]),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ struct Current {
 
 /// The directories and rules of a site at one time.
 #[derive(Debug)]
-pub struct Tree {
+pub(super) struct Tree {
     pub(super) generation: u32,
     /// The longest prefix first; the last is the root, without one.
     pub(super) mounts: Vec<MountPoint>,
