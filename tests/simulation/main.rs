@@ -26,6 +26,7 @@ mod lane;
 mod response;
 mod secure;
 mod site;
+mod streamed;
 mod streams;
 mod wire;
 
@@ -355,11 +356,20 @@ fn make_worker(
     site: &Site,
     store: &Arc<Store>,
 ) -> Worker<SimEngine> {
+    let services = make_services(&engine, settings, site, store);
+    Worker::new(engine, services)
+}
+
+fn make_services(
+    engine: &SimEngine,
+    settings: ConnectionSettings,
+    site: &Site,
+    store: &Arc<Store>,
+) -> Services {
     let served = ServedSite::open(&site.root(), &SiteSettings::default()).expect("it is there");
     let files = Files::new(Arc::new(served), Arc::clone(store));
     let tls = secure::server(site.beside_root());
-    let services = Services::new(files, settings, Some(tls), engine.waker(), engine.now());
-    Worker::new(engine, services)
+    Services::new(files, settings, Some(tls), engine.waker(), engine.now())
 }
 
 type Clients = Rc<RefCell<Vec<Actor>>>;
