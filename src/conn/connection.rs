@@ -78,7 +78,7 @@ pub(super) enum WaitsFor {
     Window,
     /// For the peer to read its last answer.
     Goodbye,
-    /// For ourselves: a slow-lane task.
+    /// For ourselves: a slow-lane task that makes an answer, or the rest of its body.
     Answer,
 }
 

@@ -180,7 +180,6 @@ impl Connection {
         match (&self.reading, self.sending) {
             (_, Sending::Batch | Sending::Room) => WaitsFor::Room,
             (_, Sending::ColdSlice(_)) | (Reading::Waiting(_), _) => WaitsFor::Answer,
-            _ if self.output.ends_in_stream() => WaitsFor::Answer,
             (Reading::Head, _) if self.input.is_empty() => WaitsFor::Request,
             (Reading::Streams(streams), _) if streams.has_tasks() => WaitsFor::Answer,
             (Reading::Streams(streams), _) if streams.wait_for_window() => WaitsFor::Window,

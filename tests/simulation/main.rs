@@ -26,6 +26,7 @@ mod lane;
 mod response;
 mod secure;
 mod site;
+mod streamed;
 mod streams;
 mod wire;
 
@@ -360,6 +361,16 @@ fn make_worker(
     site: &Site,
     store: &Arc<Store>,
 ) -> Worker<SimEngine> {
+    let services = make_services(&engine, settings, site, store);
+    Worker::new(engine, services)
+}
+
+fn make_services(
+    engine: &SimEngine,
+    settings: ConnectionSettings,
+    site: &Site,
+    store: &Arc<Store>,
+) -> Services {
     let served = SiteSettings {
         root: Some(site.root()),
         ..SiteSettings::default()
@@ -374,8 +385,7 @@ fn make_worker(
     };
     let sites = Sites::new(Arc::default(), &[Arc::new(served)], &services);
     let tls = secure::server(site.beside_root());
-    let services = Services::new(sites, settings, Some(tls), engine.waker(), engine.now());
-    Worker::new(engine, services)
+    Services::new(sites, settings, Some(tls), engine.waker(), engine.now())
 }
 
 type Clients = Rc<RefCell<Vec<Actor>>>;
