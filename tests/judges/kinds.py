@@ -87,6 +87,7 @@ NONE = frozenset()
 KINDS = [
     Kind("plain", "/style.css", confirmed=WHOLE, wants=(typed("text/css"),)),
     Kind("page", "/", confirmed=VALIDATED, wants=(typed("text/html"),)),
+    Kind("large", LARGE, confirmed=WHOLE),
     Kind("immutable asset", "/assets/app.8f3a2b1c.js", confirmed=VALIDATED,
          wants=(("cache-control", r"(.*,)?\s*immutable\s*(,.*)?"),)),
     Kind("decorated by _headers", "/decorated.txt", confirmed=VALIDATED,
