@@ -1,4 +1,4 @@
-// A browser visits the judged server: checks of its answers and of the sample site, printed as JSON.
+// A browser visits the judged server: checks of its answers and of the sample site, as JSON.
 //
 // usage: PLAYWRIGHT=DIRECTORY node chromium.mjs CHROMIUM BASE-URL KEY-HASH h1|h2
 //

@@ -14,7 +14,7 @@ OWNERS_CHOICE = {
 }
 # What REDbot says of a kind and is wrong about.
 ARGUED = {
-    ("AVIF", "CONTENT_TYPE_MISMATCH"): "its table of signatures (WHATWG's MIME Sniffing) has no AVIF",
+    ("AVIF", "CONTENT_TYPE_MISMATCH"): "its signatures (WHATWG's MIME Sniffing) have no AVIF",
 }
 
 
