@@ -5,6 +5,8 @@ import resource
 import socket
 import ssl
 import time
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import workloads
 from http1_client import Http1Client
@@ -53,39 +55,81 @@ def tls_context(protocol):
     return context
 
 
-def check_answer(workload, port):
-    """Asks once; returns the size of the whole answer, which every later one must have."""
-    expected = workloads.body(workload.body_bytes)
+def with_validator(workload, port):
+    """The workload whose requests name the entity tag that this server gives, if it is to."""
+    if not workload.revalidates:
+        return workload
     client = connect(workload, port)
     try:
-        status, _, body, answer_bytes = client.get(workload.path, workload.headers)
+        _, fields, _, _ = client.get(workload.path)
     finally:
         client.close()
-    if status != 200:
-        raise WrongAnswer(f"{workload.path}: status {status}, expected 200")
+    if not fields.get("etag"):
+        raise WrongAnswer(f"{workload.path}: there is no entity tag to ask with")
+    return replace(workload, asks=(*workload.asks, ("If-None-Match", fields["etag"])))
+
+
+def expected_body(workload, root=None):
+    """What the body must be; `root` is needed where a file says it."""
+    if workload.status == 304:
+        return b""
+    if workload.stored:
+        with (root / workload.stored).open("rb") as file:
+            file.seek(workload.stored_from)
+            return file.read(workload.body_bytes if workload.status == 206 else -1)
+    return workloads.body(workload.body_bytes)
+
+
+def check_answer(workload, port, root=None):
+    """Asks once; returns the size of the whole answer, which every later one must have."""
+    expected = expected_body(workload, root)
+    client = connect(workload, port)
+    try:
+        status, fields, body, answer_bytes = client.get(workload.path, workload.headers)
+    finally:
+        client.close()
+    if status != workload.status:
+        raise WrongAnswer(f"{workload.path}: status {status}, expected {workload.status}")
     if body != expected:
         raise WrongAnswer(f"{workload.path}: {len(body)} body bytes differ from the "
                           f"{len(expected)} that were expected")
+    for name, value in workload.wants:
+        if fields.get(name) != value:
+            raise WrongAnswer(f"{workload.path}: {name} is {fields.get(name)}, not {value}")
     return answer_bytes
+
+
+def check_redirects(workload, port, redirects):
+    """Each path with the status and the path that it must lead to."""
+    client = connect(workload, port)
+    for path, (wanted_status, wanted_path) in redirects.items():
+        status, fields, _, _ = client.get(path)
+        found = urlsplit(fields.get("location", "")).path
+        if (status, found) != (wanted_status, wanted_path):
+            raise WrongAnswer(f"{path}: {status} to {found}, expected {wanted_status} to "
+                              f"{wanted_path}")
+    client.close()
 
 
 def warm_up(workload, port, count=200):
     """Some requests before the clock starts: caches are filled, lazy set-up is done."""
     client = connect(workload, port)
     for _ in range(count):
-        client.get(workload.path)
+        client.get(workload.path, workload.headers)
     client.close()
 
 
 def walk_site(workload, port, root, paths):
-    """Visits every path over one connection and compares every byte with the disk."""
+    """Visits every path over one connection and compares every byte with the disk, so that all of
+    it is in the page cache then. Returns the length of the last answer's head."""
     client = connect(workload, port)
     for path in paths:
-        status, _, body, _ = client.get(path)
+        status, _, body, answer_bytes = client.get(path)
         expected = (root / path.lstrip("/")).read_bytes()
         if status != 200 or body != expected:
             raise WrongAnswer(f"{path}: status {status}, {len(body)} bytes differ from the disk")
     client.close()
+    return answer_bytes - len(body)
 
 
 def open_idle(workload, port):

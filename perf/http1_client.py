@@ -1,5 +1,7 @@
 """One keep-alive connection of HTTP/1.1 that asks for one thing at a time."""
 
+import time
+
 from workloads import WrongAnswer
 
 
@@ -10,25 +12,64 @@ class Http1Client:
         self.socket = connected
         self.host = authority
         self.rest = b""
+        self.first_byte_at = None  # of the answer to what was asked last
 
     def close(self):
         self.socket.close()
 
     def get(self, path, headers=None):
         """Status, fields (lower case), body and the bytes of the whole answer."""
+        self.ask(path, headers)
+        return self.read_answer(path)
+
+    def ask(self, path, headers=None):
         lines = [f"GET {path} HTTP/1.1", f"Host: {self.host}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        self.first_byte_at = None
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+
+    def read_answer(self, path):
+        """The answer to the oldest question that has none; its head tells how the body ends, as
+        RFC 9112 §6.3 has it."""
         head = self.read_head()
         status_line, *field_lines = head.decode("latin-1").split("\r\n")
-        fields = {}
+        status, fields = int(status_line.split()[1]), {}
         for line in field_lines:
             name, _, value = line.partition(":")
             fields[name.lower()] = value.strip()
-        if "content-length" not in fields:
+        if status == 304:
+            body, body_bytes = b"", 0
+        elif fields.get("transfer-encoding") == "chunked":
+            body, body_bytes = self.read_chunks()
+        elif "content-length" in fields:
+            body = self.read_exactly(int(fields["content-length"]))
+            body_bytes = len(body)
+        else:
             raise WrongAnswer(f"{path}: no Content-Length in {head!r}")
-        body = self.read_exactly(int(fields["content-length"]))
-        return int(status_line.split()[1]), fields, body, len(head) + 4 + len(body)
+        return status, fields, body, len(head) + 4 + body_bytes
+
+    def read_chunks(self):
+        """The content and how many octets carried it, RFC 9112 §7.1."""
+        parts, octets = [], 0
+        while True:
+            line = self.read_line()
+            count = int(line.partition(b";")[0], 16)
+            octets += len(line) + 2
+            if count == 0:
+                break
+            parts.append(self.read_exactly(count))
+            octets += count + 2
+            if self.read_exactly(2) != b"\r\n":
+                raise WrongAnswer("a chunk does not end where it should")
+        while line := self.read_line():  # Trailer fields.
+            octets += len(line) + 2
+        return b"".join(parts), octets + 2
+
+    def read_line(self):
+        while b"\r\n" not in self.rest:
+            self.receive()
+        line, _, self.rest = self.rest.partition(b"\r\n")
+        return line
 
     def read_head(self):
         while b"\r\n\r\n" not in self.rest:
@@ -51,4 +92,6 @@ class Http1Client:
         received = self.socket.recv(65536)
         if not received:
             raise WrongAnswer("the connection was closed before an answer")
+        if self.first_byte_at is None:
+            self.first_byte_at = time.perf_counter()
         self.rest += received

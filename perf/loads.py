@@ -88,8 +88,8 @@ def wrk(workload, port, seconds, _site, paths_file):
     mode = ["plain"]
     if workload.pipeline > 1:
         mode = ["pipeline", str(workload.pipeline)]
-    if workload.kind == "walk":
-        mode = ["walk", str(paths_file)]
+    if workload.kind in ("walk", "scatter"):
+        mode = [workload.kind, str(paths_file)]
     headers = [word for name, value in workload.headers.items()
                for word in ("-H", f"{name}: {value}")]
     command = [shutil.which("wrk"), "-t1", f"-c{workload.connections}", f"-d{seconds}s",

@@ -13,6 +13,8 @@ TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 STARTS_A_ROUND = 5
 SETTLE_S = 1.0
+# By which the mean of answers at random may differ from that of all files.
+SCATTER_TOLERANCE = 0.03
 
 
 @dataclass
@@ -69,20 +71,27 @@ def machine_ticks():
     raise RuntimeError("the server's core is not in /proc/stat")
 
 
+@dataclass(frozen=True)
+class Paths:
+    """What a walk over files asks for."""
+
+    file: Path  # one path a line
+    all: list
+    mean_bytes: float  # of the files' lengths
+
+
 def measure_load(running, workload, seconds, site, answer_bytes, paths=None):
-    """CPU per request, requests a second and latencies under load. `paths` is the file of the
-    site's paths and their number."""
-    paths_file, paths_count = paths or (None, 0)
+    """CPU per request, requests a second and latencies under load; `paths` where it walks."""
     pids = running.pids()
     busy_before, steal_before = machine_ticks()
     cpu_before, started = Cpu.of(pids), time.monotonic()
-    load = make_load(workload, running.port, seconds, site, paths_file)
+    load = make_load(workload, running.port, seconds, site, paths and paths.file)
     elapsed = time.monotonic() - started
     user_s, system_s = Cpu.of(pids).since(cpu_before)
     busy_after, steal_after = machine_ticks()
     if running.process.poll() is not None:
         raise LoadFailed(f"{running.name} ended under load")
-    bytes_a_request = check_bytes(running, workload, load, answer_bytes, paths_count)
+    bytes_a_request = check_bytes(running, workload, load, answer_bytes, paths)
     requests = counted(workload, load, answer_bytes)
     busy_s = (busy_after - busy_before) / TICKS_A_SECOND
     return {
@@ -108,13 +117,19 @@ def counted(workload, load, answer_bytes):
     return load.bytes / answer_bytes
 
 
-def check_bytes(running, workload, load, answer_bytes, paths_count):
+def check_bytes(running, workload, load, answer_bytes, paths=None):
     """Every answer must be as long as the one that was checked; returns the bytes of one. What the
     end of the run cut off may add up to one answer for each request in flight."""
     bytes_a_request = load.bytes / max(1, load.requests)
     if workload.kind == "walk":
-        if load.requests < paths_count:
+        if load.requests < len(paths.all):
             raise LoadFailed(f"{running.name}: the run was too short to visit every page once")
+        return bytes_a_request
+    if workload.kind == "scatter":  # Of so many at random, the mean is known.
+        share = bytes_a_request / (paths.mean_bytes + answer_bytes)
+        if abs(share - 1) > SCATTER_TOLERANCE:
+            raise LoadFailed(f"{running.name}: {bytes_a_request:.0f} bytes a request, expected "
+                             f"about {paths.mean_bytes + answer_bytes:.0f}")
         return bytes_a_request
     if load.body_bytes is None:
         received, one = load.bytes, answer_bytes

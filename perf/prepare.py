@@ -3,13 +3,15 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
+from statistics import mean
 
+import measure
+import pages
 import servers
 import workloads
 
 PACKAGES = {"nginx": "nginx-light", "h2o": "h2o", "wrk": "wrk", "h2load": "nghttp2-client",
-            "openssl": "openssl"}
+            "openssl": "openssl", "brotli": "brotli"}
 # A metapackage that depends on the documentation of the current major version: more than a thousand
 # pages of about 15 KB. It is unpacked, not installed, since slim images leave /usr/share/doc out.
 SITE_METAPACKAGE = "postgresql-doc"
@@ -38,7 +40,8 @@ apt_update_once.done = False
 
 
 def install_packages(server_names, tools):
-    wanted = {"openssl", *server_names, *tools}
+    wanted = {"openssl", *tools}
+    wanted |= {workloads.VARIANTS.get(name, name) for name in server_names}
     path = os.environ.get("PATH", "") + ":/usr/sbin"
     missing = [package for program, package in PACKAGES.items()
                if program in wanted and not shutil.which(program, path=path)]
@@ -128,8 +131,32 @@ def lay_site(root):
     return paths
 
 
-def lay_root(root, with_site):
-    """Everything that is served; returns the paths of the site."""
+# The files of the workloads that have their own.
+LAYERS = {"brotli-10KB": pages.lay_sidecars, "range-64KB": pages.lay_large,
+          "compress-100KB": pages.lay_compressible, "cold-compressible": pages.lay_cold}
+
+
+def lay_root(root, names):
+    """Everything that is served to the named workloads."""
     root.mkdir()
     workloads.write_bodies(root)
-    return lay_site(root) if with_site else []
+    for name in names:
+        if name in LAYERS:
+            LAYERS[name](root)
+
+
+def lay_paths(root, scratch, names):
+    """The trees that are walked, by the kind of walk."""
+    found = {}
+    if "site" in names:
+        paths = lay_site(root)
+        found["walk"] = paths, mean((root / path[1:]).stat().st_size for path in paths)
+    if "files-100k" in names:
+        print("writing 100,000 files …", flush=True)
+        found["scatter"] = pages.lay_tree(root)
+    walks = {}
+    for kind, (paths, mean_bytes) in found.items():
+        file = scratch / f"{kind}.txt"
+        file.write_text("".join(f"{path}\n" for path in paths))
+        walks[kind] = measure.Paths(file, paths, mean_bytes)
+    return walks

@@ -15,9 +15,19 @@ COLUMNS = {
              ("RSS MB", "rss_bytes", 1)],
     "start": [("start ms", "start_ms", 1), ("RSS MB", "rss_bytes", 1)],
 }
-COLUMNS["walk"] = COLUMNS["handshake"] = COLUMNS["load"]
-MAIN_FIGURE = {"load": "cpu_us", "walk": "cpu_us", "handshake": "cpu_us", "idle": "idle_bytes",
-               "start": "start_ms"}
+COLUMNS["walk"] = COLUMNS["scatter"] = COLUMNS["handshake"] = COLUMNS["load"]
+COLUMNS["compress"] = [
+    ("CPU µs", "cpu_us", 2), ("user", "user_us", 2), ("system", "system_us", 2),
+    ("total ms", "total_ms", 1), ("B/req", "bytes_request", 0), ("last B", "last_bytes", 0),
+    ("coded", "coded_share", 3), ("RSS MB", "rss_bytes", 1),
+]
+COLUMNS["cold"] = [
+    ("answer µs", "answer_us", 0), ("first byte µs", "first_byte_us", 0),
+    ("when quiet µs", "quiet_us", 0), ("its first byte µs", "quiet_first_byte_us", 0),
+    ("B/req", "bytes_request", 0), ("RSS MB", "rss_bytes", 1),
+]
+MAIN_FIGURE = {"load": "cpu_us", "walk": "cpu_us", "scatter": "cpu_us", "handshake": "cpu_us",
+               "compress": "cpu_us", "cold": "quiet_us", "idle": "idle_bytes", "start": "start_ms"}
 
 FOREIGN_SHARE_MAX = 0.05
 STEAL_SHARE_MAX = 0.02
@@ -57,13 +67,13 @@ def table_of(workload, by_server):
 def ratios_of(workload, results):
     """Ours over each other server, by the workload's main figure."""
     figure = MAIN_FIGURE[workload.kind]
-    ours = median_of(results, workload.name, "downpour", figure)
-    others = [server for server in results[workload.name] if server != "downpour"]
+    ours = median_of(results, workload.name, workload.ours, figure)
+    others = [server for server in results[workload.name] if server != workload.ours]
     parts = []
     for server in others:
         theirs = median_of(results, workload.name, server, figure)
         if ours is not None and theirs:
-            parts.append(f"downpour/{server} {ours / theirs:.2f}")
+            parts.append(f"{workload.ours}/{server} {ours / theirs:.2f}")
     return f"{figure}: " + ", ".join(parts) if parts else ""
 
 

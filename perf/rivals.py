@@ -5,25 +5,62 @@ What is set, and why, stands in the templates: `nginx/` and `h2o/`.
 
 import os
 import re
+import resource
 import shutil
+import subprocess
 from pathlib import Path
 
+import rules
+
 PERF = Path(__file__).resolve().parent
+# For the tree of many files: what nginx's cache is to hold, and what is left for all else.
+FILES_WANTED = 100_000
+FILES_SPARE = 1000
 
 
 def nginx_binary():
     return shutil.which("nginx") or "/usr/sbin/nginx"
 
 
-def nginx_command(workload, values, scratch):
+def nginx_command(workload, values, scratch, with_rules=False):
     protocols = (" ssl" if workload.tls else "") + \
         (" http2" if workload.protocol == "h2" else "")
     config = fill_in("nginx", workload, values | {
         "USER": "user root;" if os.geteuid() == 0 else "",
         "CPU_MASK": f"{1 << values['CPU']:b}",
         "PROTOCOLS": protocols,
-    }, scratch)
+        "MAPS": rules.nginx_maps() if with_rules else "",
+        "OWN": nginx_own(workload, with_rules),
+    } | nginx_room(workload), scratch)
     return [nginx_binary(), "-p", str(scratch), "-c", str(config)]
+
+
+def nginx_own(workload, with_rules):
+    """What its server block has for this workload alone."""
+    if with_rules:
+        return rules.nginx_locations()
+    return (PERF / f"nginx/{workload.nginx}.conf").read_text().rstrip("\n") \
+        if workload.nginx else ""
+
+
+def nginx_room(workload):
+    """Its descriptors, and how they are divided. Each file that it remembers is an open one; where
+    many files count, all that the system allows are for files."""
+    if workload.kind != "scatter":
+        return {"DESCRIPTORS": 20000, "CONNECTIONS": 20000, "FILES": 20000, "INACTIVE": "300s"}
+    descriptors = min(FILES_WANTED + FILES_SPARE, descriptors_max())
+    return {"DESCRIPTORS": descriptors, "CONNECTIONS": FILES_SPARE // 2,
+            "FILES": descriptors - FILES_SPARE, "INACTIVE": "1h"}
+
+
+def descriptors_max():
+    """How many descriptors one process may have here; only the kernel can say whether the limit may
+    be raised, so a child tries."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED + FILES_SPARE
+    tried = subprocess.run(["prlimit", f"--nofile={wanted}:{wanted}", "true"], check=False,
+                           capture_output=True)
+    return wanted if tried.returncode == 0 else hard
 
 
 def h2o_command(workload, values, scratch):

@@ -16,10 +16,12 @@ import tempfile
 from pathlib import Path
 
 import clients
+import cold
 import loads
 import measure
 import prepare
 import report
+import rules
 import servers
 import workloads
 from targets import verdicts
@@ -93,9 +95,8 @@ class Run:
         self.arguments = arguments
         self.scratch = scratch
         self.site = prepare.make_site(scratch)
-        self.paths = prepare.lay_root(self.site.root, "site" in arguments.only)
-        self.paths_file = scratch / "paths.txt"
-        self.paths_file.write_text("".join(f"{path}\n" for path in self.paths))
+        prepare.lay_root(self.site.root, arguments.only)
+        self.walks = prepare.lay_paths(self.site.root, scratch, arguments.only)
         self.results = {}
         self.failures = []
 
@@ -124,20 +125,34 @@ class Run:
     def measure(self, workload, server):
         if workload.kind == "start":
             return measure.measure_start(server, self.site, workload, self.scratch)
+        workload = workload.on(server)
         running = servers.start(server, workload, self.site, self.scratch)
         try:
             running.check_engine()
-            answer_bytes = clients.check_answer(workload, running.port)
-            if workload.kind == "idle":
-                return measure.measure_idle(running, workload)
-            if workload.kind == "walk":
-                clients.walk_site(workload, running.port, self.site.root, self.paths)
-            elif not workload.close:
-                clients.warm_up(workload, running.port, 200 if answer_bytes < 1e6 else 10)
-            return measure.measure_load(running, workload, self.arguments.seconds, self.site,
-                                        answer_bytes, (self.paths_file, len(self.paths)))
+            if workload.kind == "compress":
+                return cold.measure_compress(running, workload, self.site)
+            if workload.kind == "cold":
+                return cold.measure_cold(running, workload, self.site)
+            return self.measure_warm(running, workload)
         finally:
             running.stop()
+
+    def measure_warm(self, running, workload):
+        """A server that has answered rightly before the clock starts."""
+        workload = clients.with_validator(workload, running.port)
+        answer_bytes = clients.check_answer(workload, running.port, self.site.root)
+        if workload.wants == rules.ADDED:
+            clients.check_redirects(workload, running.port, rules.TRIED)
+        if workload.kind == "idle":
+            return measure.measure_idle(running, workload)
+        paths = self.walks.get(workload.kind)
+        if paths:
+            head_bytes = clients.walk_site(workload, running.port, self.site.root, paths.all)
+            answer_bytes = head_bytes if workload.kind == "scatter" else answer_bytes
+        elif not workload.close:
+            clients.warm_up(workload, running.port, 200 if answer_bytes < 1e6 else 10)
+        return measure.measure_load(running, workload, self.arguments.seconds, self.site,
+                                    answer_bytes, paths)
 
     def in_order(self):
         """The results with servers in their usual order, whichever came first in a round."""
@@ -149,6 +164,11 @@ def tools_of(arguments):
     """The programs that make load in this run."""
     tools = {workloads.BY_NAME[name].tool for name in arguments.only}
     return sorted(tool for tool in tools if tool)
+
+
+def needs_of(arguments):
+    """The programs that some workload needs beside."""
+    return sorted({need for name in arguments.only for need in workloads.BY_NAME[name].needs})
 
 
 def output_of(*command):
@@ -201,7 +221,8 @@ def main():
         sys.exit("scripts/perf needs two cores: one for the server, one for the client")
     clients.raise_descriptor_limit(DESCRIPTORS)
     try:
-        prepare.install_packages(arguments.servers, tools_of(arguments))
+        prepare.install_packages(arguments.servers,
+                                 tools_of(arguments) + needs_of(arguments))
         prepare.build_programs(arguments.servers, tools_of(arguments))
     except prepare.CannotPrepare as error:
         sys.exit(f"scripts/perf: {error}")

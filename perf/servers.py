@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rivals
+import rules
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOWNPOUR = PROJECT / "target/release/downpour"
@@ -30,8 +31,14 @@ ENGINES = {
     "downpour": "io-uring",
     "downpour-epoll": "epoll",
     "downpour-tokio-uring": "tokio-uring",
+    "downpour-rules": "io-uring",
+    "downpour-identity": "io-uring",
 }
-NAMES = [*ENGINES, "nginx", "h2o", "floor"]
+FLAGS = {
+    "downpour-rules": rules.downpour_flags(),
+    "downpour-identity": ["--compress=false", "--precompressed=false"],
+}
+NAMES = [*ENGINES, "nginx", "nginx-rules", "h2o", "floor"]
 
 READY_WITHIN_S = 10
 STOP_WITHIN_S = 10
@@ -151,14 +158,14 @@ def command_of(name, workload, port, site, scratch):
                       "--tls-cert", str(site.certificate), "--tls-key", str(site.key)]
         return [str(DOWNPOUR), "serve", str(site.root), *listen, "--engine", ENGINES[name],
                 "--workers", "1", "--cpus", str(SERVER_CPU), "--max-connections", "20000",
-                "--keepalive-timeout", "300s"]
+                "--keepalive-timeout", "300s", *workload.flags, *FLAGS.get(name, [])]
     if name == "floor":
         return [str(FLOORS[workload.protocol]), "--port", str(port), "--cpu", str(SERVER_CPU),
-                "--bytes", str(workload.body_bytes)]
+                "--bytes", str(workload.body_bytes), "--status", str(workload.status)]
     values = {"PORT": port, "ROOT": site.root, "CERTIFICATE": site.certificate, "KEY": site.key,
               "CPU": SERVER_CPU}
-    if name == "nginx":
-        return rivals.nginx_command(workload, values, scratch)
+    if name in ("nginx", "nginx-rules"):
+        return rivals.nginx_command(workload, values, scratch, with_rules=name == "nginx-rules")
     if name == "h2o":
         return rivals.h2o_command(workload, values, scratch)
     raise ValueError(f"there is no server {name}; there are {', '.join(NAMES)}")
@@ -168,7 +175,8 @@ def version_of(name):
     """What the server calls itself, for the record."""
     if name == "floor":
         return "perf/floor of the same revision"
-    commands = {"nginx": [rivals.nginx_binary(), "-v"], "h2o": ["h2o", "--version"]}
+    nginx = [rivals.nginx_binary(), "-v"]
+    commands = {"nginx": nginx, "nginx-rules": nginx, "h2o": ["h2o", "--version"]}
     command = commands.get(name, [str(DOWNPOUR), "--version"])
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return (done.stdout + done.stderr).strip()

@@ -71,6 +71,16 @@ TARGETS = [
       for workload in ("idle8000", "h2-idle2000", "tls-idle2000")],
     *[cpu(workload, "downpour-epoll", 1.0 if workload in KEEP_ALIVE else NOISE)
       for workload in LOADED],
+    *[cpu(workload, "downpour", 1.05, ours="downpour-rules")
+      for workload in ("hit-rules-100B", "hit-rules-1KB")],
+    cpu("brotli-10KB", "nginx", 0.58),
+    cpu("304", "nginx", 0.55), cpu("304", "floor", 1.08),
+    cpu("range-64KB", "nginx", 0.70),
+    cpu("files-100k", "nginx", 0.70),
+    cpu("compress-100KB", "nginx", 0.02), Target("compress-100KB", "last_bytes", "nginx", 1.0),
+    # No later than uncompressed: alone, and while others are being compressed.
+    *[Target("cold-compressible", figure, "downpour-identity", NOISE)
+      for figure in ("quiet_us", "answer_us")],
     Target("start", "start_ms", None, 20, unit=" ms"),
     Target("start", "rss_bytes", None, 20 * MEGABYTE, unit=" B"),
     Target("binary", "bytes", None, 8 * MEGABYTE, unit=" B"),

@@ -3,7 +3,9 @@
 Knows nothing of servers or of how a measurement is taken.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+import rules
 
 CONNECTIONS = 64
 IDLE_CONNECTIONS = 8000
@@ -29,7 +31,9 @@ class Workload:
 
     name: str
     about: str
-    kind: str = "load"  # load, walk (load over the site), handshake, idle, start
+    # load, walk (load over the site), scatter (over a large tree), compress, cold, handshake, idle,
+    # start
+    kind: str = "load"
     body_bytes: int = KILOBYTE
     protocol: str = "h1"
     tls: bool = False
@@ -38,19 +42,37 @@ class Workload:
     streams: int = 1  # of HTTP/2, at once on each connection
     close: bool = False
     resume: bool = False  # every handshake but the first of a connection's slot resumes
+    group: str = ""
+    target: str = ""  # the path, where it is not that of a body
+    status: int = 200
+    asks: tuple = ()  # fields of each request, as pairs
+    wants: tuple = ()  # fields that each answer must have, as pairs
+    stored: str = ""  # the file below the root that holds the body, where it is not a body's
+    stored_from: int = 0  # where in it the body begins
+    revalidates: bool = False  # each request names the entity tag of what it has
+    flags: tuple = ()  # of downpour, beside the usual ones
+    needs: tuple = ()  # programs, beside the one that makes the load
+    nginx: str = ""  # a part of its configuration: nginx/NAME.conf
+    ours: str = "downpour"  # whose ratios to the others are told
+    servers: tuple = ()  # the only ones that it runs on; empty: by the rules below
+    differs: dict = field(default_factory=dict)  # what is other on a server, by its name
+
+    def on(self, server_name):
+        """The workload as that server meets it."""
+        return replace(self, **self.differs.get(server_name, {}))
 
     @property
     def path(self):
-        return f"/body-{self.body_bytes}.txt"
+        return self.target or f"/body-{self.body_bytes}.txt"
 
     @property
     def headers(self):
-        return {"Connection": "close"} if self.close else {}
+        return dict(self.asks) | ({"Connection": "close"} if self.close else {})
 
     @property
     def tool(self):
         """The program that makes the load; None where our own Python clients do."""
-        if self.kind in ("idle", "start"):
+        if self.kind in ("idle", "start", "compress", "cold"):
             return None
         if self.kind == "handshake":
             return "handshakes"
@@ -64,7 +86,8 @@ class Workload:
     @property
     def groups(self):
         """The names by which it is chosen together with others."""
-        return {self.protocol, "tls" if self.tls else "clear"}
+        own = {self.group} if self.group else set()
+        return {self.protocol, "tls" if self.tls else "clear"} | own
 
     @property
     def counted_by_bytes(self):
@@ -75,7 +98,12 @@ class Workload:
     def runs_on(self, server_name):
         """The floor has no files, no TLS and is no server to start. h2o came with HTTP/2; it
         gives no ticket to a connection that resumed, so a client that uses each ticket once, as
-        RFC 8446 appendix C.4 asks, can resume every second connection only."""
+        RFC 8446 appendix C.4 asks, can resume every second connection only. The variants of a
+        server are for the workloads that name them."""
+        if self.servers:
+            return server_name in self.servers
+        if server_name in VARIANTS:
+            return False
         if server_name == "floor":
             return self.kind not in ("walk", "start") and not self.tls
         if server_name == "h2o":
@@ -110,6 +138,60 @@ def idle(name, about, count, **options):
                     connections=count, **options)
 
 
+# Servers with further settings, beside themselves in the same run.
+VARIANTS = {"downpour-rules": "downpour", "nginx-rules": "nginx", "downpour-identity": "downpour"}
+
+
+def site_load(name, about, **options):
+    """What a static site does beside plain files; by default beside nginx alone."""
+    options = {"servers": ("downpour", "nginx")} | options
+    return Workload(name, about, group="site-features", **options)
+
+
+def with_rules(name, size, body_bytes):
+    ruled = {"wants": rules.ADDED}
+    return site_load(
+        name, f"keep-alive, {CONNECTIONS} connections, {size}, with {rules.FIELDS_COUNT} globs and "
+        f"{rules.REDIRECTS_COUNT} redirects", body_bytes=body_bytes, ours="downpour-rules",
+        servers=("downpour", "downpour-rules", "nginx-rules"),
+        differs={"downpour-rules": ruled, "nginx-rules": ruled})
+
+
+def coded(suffix):
+    """A page that has one sidecar."""
+    return {"target": f"/coded/page-{suffix}.html", "asks": (("Accept-Encoding", ACCEPTED),),
+            "stored": f"coded/page-{suffix}.html.{suffix}",
+            "wants": (("content-encoding", {"gz": "gzip"}.get(suffix, suffix)),)}
+
+
+# What browsers accept over TLS.
+ACCEPTED = "gzip, deflate, br, zstd"
+RANGE_FROM, RANGE_BYTES = 50 * MEGABYTE, 64 * KILOBYTE
+RANGE_TO = RANGE_FROM + RANGE_BYTES - 1
+
+SITE_FEATURES = [
+    with_rules("hit-rules-100B", "100 B", 100),
+    with_rules("hit-rules-1KB", "1 KB", KILOBYTE),
+    site_load("brotli-10KB", "a sidecar of 10 KB: br from downpour, gzip from nginx",
+              body_bytes=10 * KILOBYTE, **coded("br"), nginx="gzip_static", needs=("brotli",),
+              differs={"nginx": coded("gz")}),
+    site_load("304", "If-None-Match with the current entity tag, 1 KB", status=304,
+              revalidates=True, servers=("downpour", "nginx", "floor")),
+    site_load("range-64KB", "64 KB out of a file of 100 MB", status=206, body_bytes=RANGE_BYTES,
+              target="/large/100MB.txt", stored="large/100MB.txt", stored_from=RANGE_FROM,
+              asks=(("Range", f"bytes={RANGE_FROM}-{RANGE_TO}"),),
+              wants=(("content-range", f"bytes {RANGE_FROM}-{RANGE_TO}/{100 * MEGABYTE}"),)),
+    site_load("files-100k", "100,000 files of 1 to 16 KB at random, the cache 64 MiB",
+              kind="scatter", flags=("--cache-size", "64M")),
+    site_load("compress-100KB", "1,000 requests for 100 KB of HTML, gzip on the fly, started cold",
+              kind="compress", body_bytes=100 * KILOBYTE, target="/compress/page.html",
+              asks=(("Accept-Encoding", "gzip"),), nginx="gzip"),
+    site_load("cold-compressible", "the first answer for each of many pages of 100 KB",
+              kind="cold", body_bytes=100 * KILOBYTE, asks=(("Accept-Encoding", "br, gzip"),),
+              nginx="gzip", needs=("brotli",),
+              servers=("downpour", "downpour-identity", "nginx")),
+]
+
 WORKLOADS = [
     keep_alive("100B", 100),
     keep_alive("1KB", KILOBYTE),
@@ -135,6 +217,7 @@ WORKLOADS = [
     idle("h2-idle2000", "HTTP/2 connections", SECURE_IDLE_CONNECTIONS, protocol="h2"),
     idle("tls-idle2000", "TLS 1.3 connections of HTTP/1.1", SECURE_IDLE_CONNECTIONS, tls=True),
     Workload("start", "from exec to the first answer", kind="start"),
+    *SITE_FEATURES,
 ]
 
 BY_NAME = {workload.name: workload for workload in WORKLOADS}
@@ -159,5 +242,5 @@ def body(body_bytes):
 def write_bodies(root):
     """Lays the files of all load workloads into `root`."""
     for workload in WORKLOADS:
-        if workload.kind != "walk":
+        if workload.kind != "walk" and not workload.target:
             (root / workload.path.lstrip("/")).write_bytes(body(workload.body_bytes))

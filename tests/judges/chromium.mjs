@@ -1,10 +1,12 @@
-// A browser visits the judged server: twelve checks, printed as JSON.
+// A browser visits the judged server: checks of its answers and of the sample site, as JSON.
 //
 // usage: PLAYWRIGHT=DIRECTORY node chromium.mjs CHROMIUM BASE-URL KEY-HASH h1|h2
 //
 // KEY-HASH is the SHA-256 of the certificate's key in base64. The browser trusts that key alone, so
 // everything works as with a certificate from an authority.
 import { createRequire } from "node:module";
+
+import { visitSample } from "./sample.mjs";
 
 const [executablePath, base, keyHash, protocol] = process.argv.slice(2);
 const { chromium } = createRequire(`${process.env.PLAYWRIGHT}/`)("playwright-core");
@@ -94,6 +96,7 @@ const browser = await chromium.launch({
 });
 try {
   await visit(await browser.newPage());
+  await visitSample(await browser.newPage(), base, check);
 } catch (error) {
   failed.push(`the visit broke off: ${String(error).slice(0, 300)}`);
 } finally {

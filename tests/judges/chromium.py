@@ -1,4 +1,5 @@
-"""Judge: headless Chromium, twelve checks over each of HTTP/1.1 and HTTP/2."""
+"""Judge: headless Chromium over each of HTTP/1.1 and HTTP/2: twelve checks of single answers, and
+the sample site with everything that it uses."""
 
 import json
 import os
@@ -7,8 +8,22 @@ from pathlib import Path
 import tools
 
 VISIT = Path(__file__).with_name("chromium.mjs")
+SAMPLE = VISIT.with_name("sample.mjs")
 TIMEOUT_S = 120
-CHECKS = 12
+CHECKS = 12 + 11
+FILM_SECONDS = 60
+FILM_LOOP_SECONDS = 3
+
+
+def lay_film(root, ffmpeg, scratch):
+    """A film long enough that a jump in it needs a range: some seconds of noise, many times. It
+    is made here, because it is too large to be kept."""
+    loop = scratch / "loop.webm"
+    tools.run(ffmpeg, "-v", "error", "-y", "-f", "lavfi", "-i",
+              f"testsrc2=size=320x180:rate=15:duration={FILM_LOOP_SECONDS},noise=alls=60:allf=t",
+              "-c:v", "libvpx", "-b:v", "2M", "-deadline", "realtime", "-cpu-used", "8", loop)
+    tools.run(ffmpeg, "-v", "error", "-y", "-stream_loop", FILM_SECONDS // FILM_LOOP_SECONDS - 1,
+              "-i", loop, "-c", "copy", root / "sample/film.webm")
 
 
 def judge(place, node, binary, playwright, key_hash):

@@ -1,4 +1,5 @@
-"""Judge: HTTPolice, a lint for HTTP, over a fixed list of 23 exchanges.
+"""Judge: HTTPolice, a lint for HTTP, over a fixed list of 23 exchanges and over every kind
+of resource.
 
 Only what it says of our answers counts, and of that only errors.
 """
@@ -6,6 +7,7 @@ Only what it says of our answers counts, and of that only errors.
 import re
 
 import exchange
+import kinds
 import tools
 import tree
 
@@ -74,9 +76,12 @@ def judge(host, port, binary, scratch):
     check_judge(binary, scratch)
     plain = f"GET {tree.STYLE_PATH} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
     _, validators, _ = exchange.split(exchange.exchange(host, port, plain.encode()))
+    exchanges = [(name, request, exchange.exchange(host, port, request), None)
+                 for name, request in requests(host, port, validators).items()]
+    exchanges += [(kind.name, *kinds.ask(kind, host, port)) for kind in kinds.KINDS]
     passed, faults = 0, []
-    for name, request in requests(host, port, validators).items():
-        errors = errors_of(binary, scratch, request, exchange.exchange(host, port, request))
+    for name, request, answer, wrong in exchanges:
+        errors = errors_of(binary, scratch, request, answer) + ([wrong] if wrong else [])
         if errors:
             faults.append(f"{name}: {'; '.join(errors)}")
         else:

@@ -6,6 +6,7 @@ Our own client shares our mistakes; these programs were written by others.
 import argparse
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import curl
 import go_range
 import httpolice
 import httpwg
+import kinds
 import nghttp
 import redbot
 import s_client
@@ -43,9 +45,11 @@ class Judge:
 
     needs: frozenset
     judge: Callable
+    flags: tuple = ()  # that the server must have been started with
 
 
 CLEAR, TLS = frozenset(["clear"]), frozenset(["tls"])
+EVERY_KIND = tuple(kinds.FLAGS)
 FLAG_OF = {"clear": "--address", "tls": "--tls-address"}
 
 
@@ -63,9 +67,9 @@ def judge_by_browser(place, scratch):
 JUDGES = {
     "go-range": Judge(CLEAR, lambda place, _: go_range.judge(*place.clear, tools.go_source())),
     "httpolice": Judge(CLEAR, lambda place, scratch: httpolice.judge(
-        *place.clear, tools.from_pypi("httpolice"), scratch)),
+        *place.clear, tools.from_pypi("httpolice"), scratch), EVERY_KIND),
     "redbot": Judge(CLEAR, lambda place, _: redbot.judge(
-        *place.clear, tools.from_pypi("redbot"), tree.PAGES)),
+        *place.clear, tools.from_pypi("redbot")), EVERY_KIND),
     "slowhttptest": Judge(CLEAR, lambda place, _: slow.judge(
         *place.clear, tools.from_debian("slowhttptest", "slowhttptest"))),
     "httpwg": Judge(CLEAR, lambda place, _: httpwg.judge(
@@ -82,8 +86,12 @@ JUDGES = {
         place, tools.from_pypi("sslyze"), scratch)),
     "testssl": Judge(TLS, lambda place, scratch: testssl.judge(
         place, tools.from_debian("testssl", "testssl.sh", "bsdextrautils"), scratch)),
-    "chromium": Judge(TLS, judge_by_browser),
+    "chromium": Judge(TLS, judge_by_browser, EVERY_KIND),
 }
+
+
+def with_flags():
+    return [name for name, judge in JUDGES.items() if judge.flags]
 
 
 def parse_arguments():
@@ -97,7 +105,8 @@ def parse_arguments():
     parser.add_argument("--tls-address", metavar="HOST:PORT", type=read, dest="tls",
                         help="the same server over TLS")
     parser.add_argument("--lay", metavar="DIRECTORY", type=Path,
-                        help="only write the tree into a new directory")
+                        help="only write the tree into a new directory, and print the flags that "
+                             f"{', '.join(with_flags())} need the server to have")
     arguments = parser.parse_args()
     arguments.runs_already = bool(arguments.clear or arguments.tls)
     given = {kind for kind in FLAG_OF if getattr(arguments, kind)}
@@ -113,19 +122,20 @@ def parse_arguments():
     return arguments
 
 
-def start_server(arguments, root, scratch, log):
-    """Starts it at ports that the kernel chooses; returns the process and the `Place`."""
+def start_server(arguments, names, root, scratch, log):
+    """Starts it at ports that the kernel chooses, as the named judges need it; returns the process
+    and the `Place`."""
     # Every flag is also a variable; the tester's own must not change what is judged.
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("DOWNPOUR_")}
-    needs = frozenset().union(*(JUDGES[name].needs for name in arguments.only))
+    needs = frozenset().union(*(JUDGES[name].needs for name in names))
     listen = ["--listen", f"{HOST}:0"] if "clear" in needs else []
     if "tls" in needs:
         openssl()
         chain, key = make_certificate(scratch)
         listen += ["--tls-listen", f"{HOST}:0", "--tls-cert", chain, "--tls-key", key]
     process = subprocess.Popen(
-        [SERVER, "serve", root, *listen, "--engine", arguments.engine],
+        [SERVER, "serve", root, *listen, "--engine", arguments.engine, *JUDGES[names[0]].flags],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
     try:
         place = wait_for_start_line(process, needs, Path(log.name))
@@ -182,13 +192,28 @@ def judge_all(names, place, scratch):
 
 
 def judge_ours(arguments, scratch):
+    """Those judges that need the same flags look at the same server."""
     root = scratch / "root"
     root.mkdir()
+    lay(root, scratch, arguments.only)
+    clean = True
+    for flags in dict.fromkeys(JUDGES[name].flags for name in arguments.only):
+        names = [name for name in arguments.only if JUDGES[name].flags == flags]
+        clean = judge_one_server(arguments, names, root, scratch) and clean
+    return clean
+
+
+def lay(root, scratch, names):
     tree.lay(root)
+    if "chromium" in names:
+        chromium.lay_film(root, tools.from_debian("ffmpeg", "ffmpeg"), scratch)
+
+
+def judge_one_server(arguments, names, root, scratch):
     with (scratch / "server.log").open("w") as log:
-        process, place = start_server(arguments, root, scratch, log)
+        process, place = start_server(arguments, names, root, scratch, log)
         try:
-            clean = judge_all(arguments.only, place, scratch)
+            clean = judge_all(names, place, scratch)
             if process.poll() is not None:
                 clean = False
                 print(f"the server ended by itself: {process.returncode}")
@@ -208,7 +233,9 @@ def main():
     arguments = parse_arguments()
     if arguments.lay:
         arguments.lay.mkdir()
-        tree.lay(arguments.lay)
+        with tempfile.TemporaryDirectory(prefix="downpour-judges-") as name:
+            lay(arguments.lay, Path(name), arguments.only)
+        print(shlex.join(kinds.FLAGS))
         return
     # So that what was started is ended, whoever ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("scripts/judges: ended"))

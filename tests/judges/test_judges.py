@@ -1,14 +1,19 @@
 """Tests of what the judges' runners read and conclude; the judges themselves run elsewhere."""
 
 import os
+import pathlib
+import re
+import tempfile
 import time
 import unittest
 
 import exchange
 import go_range
 import httpwg
+import kinds
 import nghttp
 import place
+import redbot
 import run
 import sslscan
 import sslyze
@@ -233,7 +238,67 @@ class TreeTest(unittest.TestCase):
         self.assertIn(f"STYLE_BYTES = {len(tree.FILES[tree.STYLE_PATH])};", browser)
         self.assertEqual(len(tree.FILES[tree.LARGE_PATH]), 1 << 20)
         self.assertIn(tree.RANGE_PATH, tree.FILES)
-        self.assertEqual(browser.count("check(") - 1, run.chromium.CHECKS)
+        sample = run.chromium.SAMPLE.read_text()
+        self.assertIn(f"FILM_SECONDS = {run.chromium.FILM_SECONDS};", sample)
+        coded = (tree.LAID / "coded.html").stat().st_size
+        self.assertIn(f"code[1] === {coded}", sample)
+        checks = len(re.findall(r"^  check\(", browser + sample, re.MULTILINE))
+        self.assertEqual(checks, run.chromium.CHECKS)
+
+    def test_the_tree_has_what_is_asked_for(self):
+        with tempfile.TemporaryDirectory() as name:
+            root = pathlib.Path(name)
+            tree.lay(root)
+            for kind in kinds.KINDS:
+                path = kind.path.partition("?")[0]
+                if kind.status in (200, 206, 304, 412, 416):
+                    names = [path, f"{path}.html", f"{path}/index.html"]
+                    self.assertTrue(any((root / one.lstrip("/")).exists() for one in names), path)
+            coded = (root / "coded.html")
+            for suffix in (".br", ".gz"):
+                sidecar = coded.with_name(coded.name + suffix)
+                self.assertGreater(sidecar.stat().st_mtime, coded.stat().st_mtime)
+                self.assertLess(sidecar.stat().st_size, coded.stat().st_size)
+
+
+class KindsTest(unittest.TestCase):
+    kind = kinds.Kind("k", "/", wants=(kinds.vary("accept"), kinds.typed("text/html")),
+                      absent=("content-range",))
+    right = {"vary": "Accept-Encoding, Accept", "content-type": "text/html; charset=utf-8"}
+
+    def test_names_are_unique_and_each_is_judged(self):
+        names = [kind.name for kind in kinds.KINDS]
+        self.assertEqual(len(names), len(set(names)))
+        for name in kinds.ALSO_RIGHT:
+            self.assertIn(name, names)
+
+    def test_an_answer_must_have_what_is_wanted_and_nothing_that_is_not(self):
+        self.assertIsNone(kinds.fault_of(self.kind, 200, self.right))
+        for status, change in [(404, {}), (200, {"vary": "Accept-Encoding"}),
+                               (200, {"content-type": "text/plain"}), (200, {"vary": ""}),
+                               (200, {"content-range": "bytes 0-1/2"})]:
+            self.assertIsNotNone(kinds.fault_of(self.kind, status, self.right | change), change)
+
+    def test_a_request_names_the_entity_tag(self):
+        kind = kinds.Kind("k", "/a", asks=(("If-None-Match", "{etag}"),), method="HEAD")
+        self.assertTrue(kind.needs_tag)
+        self.assertEqual(kind.request("h", 1, '"t"'), b"HEAD /a HTTP/1.1\r\nHost: h:1\r\nUser-Agent"
+                         b': judge/1\r\nConnection: close\r\nIf-None-Match: "t"\r\n\r\n')
+
+
+class RedbotTest(unittest.TestCase):
+    kind = kinds.Kind("k", "/", confirmed=kinds.VALIDATED)
+
+    def notes(self, **levels):
+        return [{"note_id": name, "summary": "so", "level": level}
+                for name, level in ({"INM_304": "GOOD", "IMS_304": "GOOD"} | levels).items()]
+
+    def test_warnings_and_what_is_not_confirmed_are_faults(self):
+        self.assertEqual(redbot.verdict(self.kind, self.notes()), ([], []))
+        faults, choices = redbot.verdict(self.kind, self.notes(FRESHNESS_HEURISTIC="WARN"))
+        self.assertEqual((len(faults), len(choices)), (0, 1))
+        self.assertEqual(len(redbot.verdict(self.kind, self.notes(OTHER="BAD"))[0]), 1)
+        self.assertEqual(len(redbot.verdict(self.kind, self.notes()[1:])[0]), 1)
 
 
 if __name__ == "__main__":

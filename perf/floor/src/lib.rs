@@ -15,6 +15,6 @@ mod h2;
 mod server;
 mod socket;
 
-pub use arguments::run;
+pub use arguments::{Answer, run};
 pub use h1::Http1;
 pub use h2::Http2;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    downpour_floor::run("downpour-floor", downpour_floor::Http1::new)
+    downpour_floor::run("downpour-floor", &[200, 304], downpour_floor::Http1::new)
 }

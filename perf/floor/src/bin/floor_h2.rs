@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    downpour_floor::run("downpour-floor-h2", downpour_floor::Http2::new)
+    downpour_floor::run("downpour-floor-h2", &[200], |answer| {
+        downpour_floor::Http2::new(answer.body_bytes)
+    })
 }

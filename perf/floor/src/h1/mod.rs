@@ -3,6 +3,7 @@
 mod request;
 mod response;
 
+use crate::arguments::Answer;
 use crate::server::{Due, Protocol, Wish};
 use request::{Carry, Scanner};
 use response::Responses;
@@ -25,10 +26,10 @@ pub struct Asked {
 }
 
 impl Http1 {
-    /// Answers of `body_bytes` each.
-    pub fn new(body_bytes: usize) -> Http1 {
+    /// The same `answer` to everything.
+    pub fn new(answer: Answer) -> Http1 {
         Http1 {
-            responses: Responses::new(body_bytes),
+            responses: Responses::new(answer),
             scanner: Scanner::new(),
         }
     }
@@ -76,7 +77,10 @@ mod tests {
 
     #[test]
     fn the_answers_that_keep_the_connection_come_before_the_last() {
-        let http1 = Http1::new(10);
+        let http1 = Http1::new(Answer {
+            status: 200,
+            body_bytes: 10,
+        });
         let mut asked = Asked::default();
         let requests = b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n";
         assert_eq!(http1.handle_input(&mut asked, requests), Wish::End);

@@ -1,5 +1,7 @@
 //! The fixed response, laid out so that any number of answers is one contiguous send.
 
+use crate::arguments::Answer;
+
 /// Enough copies for a whole receive buffer of small pipelined requests.
 const COPIES_MAX: usize = 256;
 /// Copies are made up to this size; a larger response goes out one by one.
@@ -13,9 +15,14 @@ pub struct Responses {
 }
 
 impl Responses {
-    /// Responses with `body_bytes` of the repeated alphabet, as the other servers' files hold.
-    pub fn new(body_bytes: usize) -> Responses {
-        let body: Vec<u8> = (b'a'..=b'z').cycle().take(body_bytes).collect();
+    /// Responses with a body of the repeated alphabet, as the other servers' files hold, or with
+    /// none.
+    pub fn new(answer: Answer) -> Responses {
+        let render = match answer.status {
+            304 => |connection: &str, _: &[u8]| render_not_modified(connection),
+            _ => render,
+        };
+        let body: Vec<u8> = (b'a'..=b'z').cycle().take(answer.body_bytes).collect();
         let one = render("keep-alive", &body);
         let copies = (COPIES_BYTES_MAX / one.len()).clamp(1, COPIES_MAX);
         Responses {
@@ -57,13 +64,45 @@ fn render(connection: &str, body: &[u8]) -> Vec<u8> {
     response
 }
 
+/// 304 has no body and the fields that a cache may want (RFC 9110 §15.4.5).
+fn render_not_modified(connection: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 304 Not Modified\r\n\
+         Server: floor\r\n\
+         Date: Mon, 01 Jan 2024 00:00:00 GMT\r\n\
+         Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n\
+         Connection: {connection}\r\n\
+         ETag: \"65920080-64\"\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of_bytes(body_bytes: usize) -> Responses {
+        Responses::new(Answer {
+            status: 200,
+            body_bytes,
+        })
+    }
+
+    #[test]
+    fn a_304_ends_with_its_head() {
+        let answer = Answer {
+            status: 304,
+            body_bytes: 100,
+        };
+        let responses = Responses::new(answer);
+        let (one, _) = responses.keep_alive(1);
+        assert!(one.starts_with(b"HTTP/1.1 304 ") && one.ends_with(b"\r\n\r\n"));
+        assert!(responses.close().ends_with(b"\r\n\r\n"));
+    }
+
     #[test]
     fn many_answers_are_copies_of_one() {
-        let responses = Responses::new(100);
+        let responses = of_bytes(100);
         let (one, count) = responses.keep_alive(1);
         assert_eq!(count, 1);
         assert!(one.ends_with(b"opqrstuv"));
@@ -74,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_large_response_has_one_copy() {
-        let responses = Responses::new(10 * 1024 * 1024);
+        let responses = of_bytes(10 * 1024 * 1024);
         let (bytes, count) = responses.keep_alive(16);
         assert_eq!(count, 1);
         assert!(bytes.len() > 10 * 1024 * 1024);

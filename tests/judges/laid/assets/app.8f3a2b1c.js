@@ -1,0 +1,10 @@
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.
+export const build = "8f3a2b1c"; // Named by its content.

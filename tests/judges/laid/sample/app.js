@@ -1,0 +1,3 @@
+import { sentence } from "./part.js";
+
+document.getElementById("module").textContent = sentence;
