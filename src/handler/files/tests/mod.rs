@@ -24,6 +24,8 @@ use crate::exchange::{AnswerHead, Body};
 use crate::http::Field;
 use crate::route::site::{Finding, Representations, SiteSettings};
 
+mod finding;
+
 const SETTINGS: StoreSettings = StoreSettings {
     bytes_max: 1024 * 1024,
     entry_bytes_max: 4096,
