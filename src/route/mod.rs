@@ -3,6 +3,10 @@
 //! One site with one rule for now: files, read only. Hosts, writable resources and policies will be
 //! decided here, too.
 
+pub mod escape;
+pub mod glob;
+pub mod hosts;
+pub mod pattern;
 pub mod rules;
 pub mod site;
 pub mod try_files;
