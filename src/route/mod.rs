@@ -3,12 +3,20 @@
 //! One site with one rule for now: files, read only. Hosts, writable resources and policies will be
 //! decided here, too.
 
+pub mod cache_control;
+pub mod condition;
+pub mod error_pages;
 pub mod escape;
+pub mod fields;
 pub mod glob;
 pub mod hosts;
+pub mod maintenance;
 pub mod pattern;
+pub mod redirect;
+pub mod redirects;
 pub mod rules;
 pub mod site;
+pub mod target;
 pub mod try_files;
 
 use crate::http::{Method, RequestHead, TargetForm};
