@@ -123,7 +123,7 @@ pub fn has_hash(file_name: &[u8]) -> bool {
     if stem.len() < HASH_MIN || is_uuid(stem) {
         return false;
     }
-    let is_separator = |byte: &u8| matches!(byte, b'.' | b'-' | b'_' | b'~');
+    let is_separator = |byte: &u8| matches!(byte, b'.' | b'-' | b'~');
     let mut tokens = stem.split(is_separator);
     if tokens.any(|token| is_hex_hash(token, token.len() == stem.len())) {
         return true;
@@ -248,7 +248,6 @@ mod tests {
             "main-5XJ3QZ2K.js",
             "chunk-ABC2DEFG.js",
             "polyfills.a1b2c3d4e5f6.min.js",
-            "logo_ab12cd34.png",
         ] {
             assert!(has_hash(name.as_bytes()), "{name}");
         }
@@ -284,6 +283,7 @@ mod tests {
             "avatar-550e8400-e29b-41d4-a716-446655440000.jpg",
             "507f1f77bcf86cd799439011.jpg",
             "ab12cd34.jpg",
+            "user_ab12cd34.jpg",
             "3f2a9c1.js",
             "app.3f2a9c1.js",
             "1234567890.js",
