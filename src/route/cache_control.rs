@@ -177,8 +177,7 @@ fn is_base64_hash(token: &[u8]) -> bool {
         return false;
     }
     let words = words(token);
-    let inner = words.len().saturating_sub(1).max(1);
-    words.len() >= 3 && words[1..inner].iter().any(|word| *word == 1)
+    matches!(&words[..], [_, inner @ .., _] if inner.contains(&1))
 }
 
 /// The lengths of what a reader takes for words: capitals with the small letters behind them, and
@@ -214,7 +213,6 @@ fn is_base32_hash(token: &[u8]) -> bool {
     token.len() == HASH_MIN
         && token.iter().all(is_letter)
         && behind.iter().any(u8::is_ascii_uppercase)
-        && token[0..digit.unwrap_or(0)].len() < HASH_MIN - 1
 }
 
 /// What esbuild writes; the names of other files in capitals are left alone.

@@ -163,16 +163,6 @@ impl Pattern {
         }
         found.next().is_none()
     }
-
-    /// The host when it is written out.
-    pub fn literal_host(&self) -> Option<Vec<u8>> {
-        let labels = self.host.as_deref()?.iter().map(|label| match label {
-            Segment::Literal(label) => Some(&**label),
-            Segment::Capture { .. } => None,
-        });
-        let labels: Option<Vec<&[u8]>> = labels.collect();
-        Some(labels?.join(&b'.'))
-    }
 }
 
 /// What follows the scheme of a URL.

@@ -126,7 +126,7 @@ impl RedirectRule {
         }
         match Kind::of(self.status) {
             Kind::Rewrite => self.rewrite(context, &captures),
-            Kind::Redirect => self.redirect(context, &captures),
+            Kind::Redirect => self.redirect(context, &captures, depends_on),
         }
     }
 
@@ -135,9 +135,7 @@ impl RedirectRule {
         if self.from.has_host() {
             depends_on |= DependsOn::HOST;
         }
-        // A redirect to the path itself, with another query, looks whether it has been followed.
-        let looks_back = self.to.has_query() && Kind::of(self.status) == Kind::Redirect;
-        if !self.query.is_empty() || looks_back {
+        if !self.query.is_empty() {
             depends_on |= DependsOn::QUERY;
         }
         for condition in &self.conditions {
@@ -157,11 +155,22 @@ impl RedirectRule {
     }
 
     /// A redirect that leads to where the request came from would never end: it is not for it.
-    fn redirect(&self, context: &RuleContext<'_>, captures: &Captures<'_>) -> Option<Action> {
-        let host = self.from.literal_host();
-        let (path, query) = (context.path, context.query);
-        if self.to.leads_back(captures, host.as_deref(), path, query) {
-            return None;
+    fn redirect(
+        &self,
+        context: &RuleContext<'_>,
+        captures: &Captures<'_>,
+        depends_on: &mut DependsOn,
+    ) -> Option<Action> {
+        if self.to.is_at(captures, context.path) {
+            if self.to.has_host() {
+                *depends_on |= DependsOn::HOST;
+            }
+            if self.to.has_query() {
+                *depends_on |= DependsOn::QUERY;
+            }
+            if self.to.is_on(context.host) && self.to.asks(captures, context.query) {
+                return None;
+            }
         }
         Some(Action::Redirect {
             status: self.status,
@@ -214,8 +223,11 @@ fn parse(text: &str, place: Place, default: Status) -> Result<RedirectRule, Stri
         }
         names.push(name);
     }
-    let to = Target::parse(&to, &names)?;
     let (status, forced, conditions) = parse_end(rest, default)?;
+    if Kind::of(status) == Kind::Redirect {
+        refuse_circle(source, &to)?;
+    }
+    let to = Target::parse(&to, &names)?;
     if to.has_host() && Kind::of(status) == Kind::Rewrite {
         return Err(format!(
             "{} with another server as its target is a proxy, which is not supported",
@@ -235,6 +247,20 @@ fn parse(text: &str, place: Place, default: Status) -> Result<RedirectRule, Stri
         conditions: conditions?,
         from,
     })
+}
+
+/// A redirect from everything to itself never does anything.
+fn refuse_circle(source: &str, target: &str) -> Result<(), String> {
+    if target.replace(":splat", "*") == source {
+        return Err(format!("{source} leads to itself"));
+    }
+    match (strip_scheme(source), strip_scheme(target)) {
+        (Some(from), Some(to)) if to.replace(":splat", "*") == from => Err(format!(
+            "{source} leads to itself over another scheme, which rules do not look at: \
+             --https-redirect sends clients to HTTPS"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The conditions on the query, the target, and what follows it.
@@ -357,6 +383,11 @@ mod tests {
                 "http://b.example/x",
                 "301 https://a.example/x?",
             ),
+            (
+                "/* https://a.example/:splat",
+                "http://b.example/x",
+                "301 https://a.example/x?",
+            ),
             ("/app/* /index.html 200", "/app/x", "200=/index.html"),
             ("/en/* /en/404.html 404", "/en/x", "404=/en/404.html"),
             ("/gone /gone.html 410", "/gone", "410=/gone.html"),
@@ -396,14 +427,9 @@ mod tests {
             ("/a /b 302 Country=de", "/a"),
             ("/a /b 302 Language=de", "/a"),
             // They would lead to themselves.
-            ("/a /a", "/a"),
             ("/trailing /trailing/", "/trailing/"),
-            ("/a/* /a/:splat", "/a/b"),
+            ("/:a/* /a/:splat", "/a/b"),
             ("/a /a?x=1", "/a?x=1"),
-            (
-                "http://a.example/* https://a.example/:splat",
-                "http://a.example/x",
-            ),
             // No path of a site.
             ("/file name=:n /files/:n 200", "/file?name=..%2f..%2fetc"),
             ("/file name=:n /files/:n 200", "/file?name=.."),
@@ -433,7 +459,13 @@ mod tests {
         assert_eq!(depends("/a /b", b"/a"), DependsOn::NOTHING);
         assert_eq!(depends("/a x=1 /b", b"/a"), DependsOn::QUERY);
         assert_eq!(depends("/a x=1 /b", b"/c"), DependsOn::NOTHING);
-        assert_eq!(depends("/a /b?x", b"/a"), DependsOn::QUERY);
+        assert_eq!(depends("/a /b?x", b"/a"), DependsOn::NOTHING);
+        assert_eq!(depends("/a /a?x", b"/a"), DependsOn::QUERY);
+        assert_eq!(
+            depends("/* https://o.example/:splat", b"/a"),
+            DependsOn::HOST
+        );
+        assert_eq!(depends("/a https://o.example/b", b"/a"), DependsOn::NOTHING);
         assert_eq!(depends("https://a.example/a /b", b"/a"), DependsOn::HOST);
         assert_eq!(depends("/a /b 302 Language=de", b"/a"), DependsOn::LANGUAGE);
         let all = depends("/a /b 302 Country=de Cookie=a", b"/a");
@@ -477,6 +509,12 @@ mod tests {
             ("/a id=:x tag=:x /b", "captures :x twice"),
             ("/:x id=:x /b", "captures :x twice"),
             ("/a /b/:splat", "no * at the end"),
+            ("/a /a", "leads to itself"),
+            ("/a/* /a/:splat 302", "leads to itself"),
+            (
+                "http://a.example/* https://a.example/:splat",
+                "--https-redirect",
+            ),
         ] {
             let why = RedirectRule::parse(rule).unwrap_err();
             assert!(why.contains(says), "{rule}: {why}");

@@ -298,7 +298,9 @@ http://blog.yoursite.com/*  https://www.yoursite.com/blog/:splat  301!
 
     proptest! {
         #[test]
-        fn any_file_is_read_without_a_panic(file in proptest::collection::vec(any::<u8>(), 0..256)) {
+        fn any_file_is_read_without_a_panic(
+            file in proptest::collection::vec(any::<u8>(), 0..256),
+        ) {
             parse_headers(&file);
             parse_redirects(&file);
         }

@@ -118,36 +118,39 @@ impl Target {
         Some(decoded)
     }
 
-    /// True when `location`, made by this target, is where the request came from already.
-    /// `host`: the host that the rule is for, when it is for one.
-    pub fn leads_back(
-        &self,
-        captures: &Captures<'_>,
-        host: Option<&[u8]>,
-        path: &[u8],
-        query: Option<&[u8]>,
-    ) -> bool {
-        let same_host = match &self.origin {
-            None => true,
-            Some(origin) => {
-                let authority = strip_scheme(origin).unwrap_or_default();
-                let named = Authority::parse(authority.as_bytes()).map(|named| named.host);
-                matches!((named, host), (Some(named), Some(host)) if named.eq_ignore_ascii_case(host))
-            }
-        };
-        let same_query = || {
-            self.query.as_ref().is_none_or(|pieces| {
-                let mut own = Vec::new();
-                let made = push_pieces(pieces, captures, In::Value, &mut own);
-                made.is_some() && Some(&own[..]) == query
-            })
-        };
+    /// True when the target is another server's path, or this one's, and the same as `path`.
+    pub fn is_at(&self, captures: &Captures<'_>, path: &[u8]) -> bool {
         // A URL without a path means the root.
-        let same_path = || match self.path.is_empty() {
+        match self.path.is_empty() {
             true => path == b"/",
             false => self.path(captures).as_deref() == Some(path),
+        }
+    }
+
+    /// True when it names the host, port included, that a request names. A path always does.
+    pub fn is_on(&self, authority: Option<&[u8]>) -> bool {
+        let Some(origin) = &self.origin else {
+            return true;
         };
-        same_host && same_path() && same_query()
+        let own = strip_scheme(origin).unwrap_or_default();
+        let (own, named) = (
+            Authority::parse(own.as_bytes()),
+            authority.and_then(Authority::parse),
+        );
+        // The scheme is not known here, so that either one's port is as good as none.
+        let port = |port: Option<u16>| port.filter(|port| !matches!(port, 80 | 443));
+        own.zip(named).is_some_and(|(own, named)| {
+            own.host.eq_ignore_ascii_case(named.host) && port(own.port) == port(named.port)
+        })
+    }
+
+    /// True when it has no query of its own, or one that is the request's.
+    pub fn asks(&self, captures: &Captures<'_>, query: Option<&[u8]>) -> bool {
+        self.query.as_ref().is_none_or(|pieces| {
+            let mut own = Vec::new();
+            let made = push_pieces(pieces, captures, In::Value, &mut own);
+            made.is_some() && Some(&own[..]) == query
+        })
     }
 }
 
@@ -338,18 +341,23 @@ mod tests {
     #[test]
     fn what_leads_to_itself_is_seen() {
         let back = |target: &str, host: Option<&[u8]>, query: Option<&[u8]>| {
-            let target = Target::parse(target, NAMES).unwrap();
-            target.leads_back(&captures(b"x", b"y"), host, b"/x/y", query)
+            let (target, captures) = (Target::parse(target, NAMES).unwrap(), captures(b"x", b"y"));
+            let at = target.is_at(&captures, b"/x/y");
+            at && target.is_on(host) && target.asks(&captures, query)
         };
-        let host = Some(&b"o.example"[..]);
+        let host = Some(&b"o.example:80"[..]);
         assert!(back("/:splat/:a", None, None));
         assert!(back("/:splat/y#z", None, Some(b"q=1")));
         assert!(back("/x/y?q=1", None, Some(b"q=1")));
         assert!(!back("/x/y?q=1", None, None));
         assert!(!back("/x/y/", None, None));
         assert!(back("https://O.example/x/y", host, None));
+        assert!(back("https://O.example:443/x/y", host, None));
+        assert!(!back("https://o.example:8443/x/y", host, None));
         assert!(!back("https://p.example/x/y", host, None));
         assert!(!back("https://o.example/x/y", None, None));
+        let root = Target::parse("https://o.example", NAMES).unwrap();
+        assert!(root.is_at(&captures(b"", b""), b"/") && !root.is_at(&captures(b"", b""), b"/x"));
     }
 
     #[test]
