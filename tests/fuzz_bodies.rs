@@ -7,6 +7,7 @@ use downpour::listing::fuzz::{fuzz_names, fuzz_query};
 use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
 use downpour::proto::h2::fuzz::{fuzz_frames, fuzz_program};
 use downpour::proto::h2::hpack::fuzz::{fuzz_blocks, fuzz_huffman};
+use downpour::route::fuzz::{fuzz_names, fuzz_rule_files, fuzz_steering};
 use downpour::tls::fuzz as tls;
 
 const ROUNDS: u64 = 20_000;
@@ -123,6 +124,29 @@ const PROGRAMS: &[&[u8]] = &[
     b"\0\x44\0\x65\0\x86\x0c\x02\x04\x05\x0b\x01\x02\x0b\x03\x0b\x0a\x01\x01\x09\0\x08\x04\x00\x00",
     b"\x01\x82\x01\x83\x01\x82\x01\x83\x01\x82\x01\x83\x05\x01\x08\x05\x05\x02\0\xff",
     b"\x00\xa2\x0a\x00\x10\x01\x0b\x04\x01\x08\x00\x00\x0d\x00\x0c\x00\x11\x0e\xff\0\0\x04\x08",
+];
+
+/// Path, query, host, `Accept-Language` and `Cookie` of a request.
+const STEERED: &[&[u8]] = &[
+    b"/s/%2e%2e/%5cevil.example\n\na.example",
+    b"/t/x//evil.example/y/\n\n\nde-AT,en;q=0.5\na=1; b",
+    b"/q\na=%2F%2Fevil.example&b=..%0d%0a#x\n",
+    b"/u/@evil.example\nq=%41 #\nx.example:80",
+    b"/r/a/b/\n\n\n",
+    b"/f\na=..%2f..\n[::1]",
+    b"/l\n\n\nde;q=1.000\nx; a=2",
+];
+
+const RULE_FILES: &[&[u8]] = &[
+    b"/a/* /b/:splat 301!\n/:a id=:id https://b.example/:a?x=:id#y 302 Country=a,b # c\n",
+    b"/a/*\n  X-A: :splat\n  ! X-B\nhttps://:x.example/*.css\n  Set-Cookie: a=:x\n",
+    b"\xef\xbb\xbf/* 200\r\n/*/b /:splat 404 Language=de Cookie=c Role=d\r\n",
+];
+
+const NAMES: &[&[u8]] = &[
+    b"/a/**/{b,c?}/[!a-z]*.css\n/a/x/y/b/1.css",
+    b"*.a.example\nX.A.example.:80",
+    b"[::1]\n[0:0::1]:443",
 ];
 
 /// Bytes that parsers stumble over.
@@ -255,11 +279,16 @@ fn frame_programs() {
 }
 
 #[test]
-fn listing_queries() {
-    run(LISTING_QUERIES, 12, fuzz_query);
+fn steering() {
+    run_rounds(STEERED, 10, ROUNDS / 4, fuzz_steering);
 }
 
 #[test]
-fn listed_names() {
-    run_rounds(LISTED_NAMES, 13, ROUNDS / 10, fuzz_names);
+fn rule_files() {
+    run(RULE_FILES, 11, fuzz_rule_files);
+}
+
+#[test]
+fn names() {
+    run(NAMES, 12, fuzz_names);
 }

@@ -245,6 +245,29 @@ pub const LISTING_STREAM_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of one piece of a listing that is streamed. No flag: one batch of output.
 pub const LISTING_PIECE_BYTES: usize = 32 * 1024;
 
+// Rules of a site.
+
+/// Bytes of one path glob. No flag: nobody reads a longer one.
+pub const GLOB_BYTES_MAX: usize = 256;
+/// Globs that one glob with braces may stand for.
+pub const GLOB_ALTERNATIVES_MAX: usize = 64;
+/// Bytes of `_headers` or `_redirects`; nothing behind them is read. No flag: other servers stop at
+/// a tenth of it.
+pub const RULE_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one line of these files: a long policy fits.
+pub const RULE_LINE_BYTES_MAX: usize = 8 * 1024;
+/// Rules of one such file.
+pub const RULES_PER_FILE_MAX: usize = 10_000;
+/// Faults of these files that are told, one by one.
+pub const COMPLAINTS_MAX: usize = 100;
+/// Bytes of a `Location` that a rule makes of what it captured; a longer one is not sent. A target
+/// may name a capture several times, and escapes are three times as long as what they stand for.
+pub const LOCATION_BYTES_MAX: usize = 16 * 1024;
+/// Directories, from the root down, in which an error page of their own is looked for.
+pub const ERROR_PAGE_DEPTH_MAX: usize = 32;
+/// Bytes of a host name (RFC 1035 §2.3.4, without the root's).
+pub const HOST_NAME_BYTES_MAX: usize = 253;
+
 // The process.
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.

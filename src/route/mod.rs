@@ -1,19 +1,41 @@
 //! From a request head to what answers it. Pure: no I/O, no state.
 //!
-//! One site with one rule for now: files, read only. Hosts, writable resources and policies will be
-//! decided here, too.
+//! `hosts` finds the site, and `rules` say what its operator wants for a path. What the operator
+//! writes is parsed here once, whether it stands in a flag, the configuration or a rule file.
 
 pub mod cache_control;
+pub mod condition;
 pub mod error_pages;
+pub mod escape;
+pub mod field_blocks;
+pub mod fields;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod glob;
 pub mod hosts;
 pub mod maintenance;
+pub mod pattern;
+pub mod redirect;
+pub mod redirects;
+pub mod rule_files;
 pub mod rules;
 pub mod site;
+pub mod target;
 pub mod try_files;
 
 use crate::http::{Method, RequestHead, TargetForm};
 
-pub use rules::Rules;
+pub use cache_control::CacheRule;
+pub use condition::DependsOn;
+pub use error_pages::{ErrorPage, ErrorPageRule};
+pub use fields::FieldRule;
+pub use glob::Glob;
+pub use hosts::{HostName, Hosts};
+pub use maintenance::Maintenance;
+pub use redirect::{Action, RedirectRule, RuleContext};
+pub use redirects::Steered;
+pub use rule_files::Complaint;
+pub use rules::{Facts, RuleSettings, Rules};
 pub use site::SiteSettings;
 
 /// What answers a request.
