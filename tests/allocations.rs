@@ -28,7 +28,7 @@ use downpour::engine::{Engine, EngineSettings};
 use downpour::handler::files::{FileServices, Listings, Site};
 use downpour::handler::sites::Sites;
 use downpour::proto::h2::{Event, FieldList, H2Connection, H2Settings, HeadStorage, PREFACE};
-use downpour::route::SiteSettings;
+use downpour::route::{Hosts, SiteSettings};
 use downpour::task::Pool;
 use downpour::watch::Watch;
 use downpour::worker::{Mailbox, Message, Turn, Worker};
@@ -153,7 +153,7 @@ fn run<E: Engine>(
         listings: Listings::default(),
         kept: None,
     };
-    let sites = Sites::new(Arc::default(), &[Arc::new(site)], &services);
+    let sites = Sites::new(Arc::new(Hosts::only()), &[Arc::new(site)], &services);
     let services = Services::new(sites, settings, None, engine.waker(), engine.now());
     let mut worker = Worker::new(engine, services);
     let connections = worker.connections_mut();

@@ -221,6 +221,8 @@ pub const PROMOTE_WINDOW: Duration = Duration::from_secs(8);
 /// Trees of earlier deploys that `--keep-removed` serves from. No flag: more deploys within that
 /// time are a mistake.
 pub const TREES_KEPT_MAX: usize = 8;
+/// Seconds after which who comes during maintenance may come again. Flag: `--retry-after`.
+pub const RETRY_AFTER_SECONDS_DEFAULT: u64 = 120;
 /// Bytes of a page that explains an error; a larger one is not used. No flag: it is held in memory
 /// for each path that it answers.
 pub const ERROR_PAGE_BYTES_MAX: u64 = 1024 * 1024;

@@ -131,7 +131,7 @@ impl Shared {
         });
         Ok(Shared {
             config: Arc::clone(config),
-            hosts: Arc::default(),
+            hosts: Arc::new(Hosts::only()),
             sites: vec![Arc::new(site)],
             files: FileServices {
                 store: Arc::new(store),

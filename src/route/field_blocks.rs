@@ -22,6 +22,13 @@ struct Collected<'a> {
     values: Vec<Vec<u8>>,
 }
 
+impl FieldBlock {
+    /// True when it is for one host only.
+    pub fn has_host(&self) -> bool {
+        self.pattern.has_host()
+    }
+}
+
 /// Changes the head of an answer by every block that is for it, and says whether the host mattered.
 ///
 /// What the blocks say takes the place of what the server would say. When several lines name one

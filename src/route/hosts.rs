@@ -96,6 +96,15 @@ pub struct Hosts {
 }
 
 impl Hosts {
+    /// One site for every host.
+    pub fn only() -> Hosts {
+        Hosts {
+            default: Some(0),
+            is_nameless: true,
+            ..Hosts::default()
+        }
+    }
+
     /// Puts sites, each with its names, together. `default` answers for what no site has; without
     /// one there is no answer (421). A name that two sites have is a fault.
     pub fn new(

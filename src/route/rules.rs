@@ -141,6 +141,11 @@ impl Rules {
         depends_on
     }
 
+    /// True when what is said of an answer may differ from host to host.
+    pub fn names_hosts(&self) -> bool {
+        self.0.blocks.iter().any(FieldBlock::has_host)
+    }
+
     /// The page that stands for an error at this path.
     pub fn error_page(&self, path: &[u8], status: Status) -> Option<&ErrorPage> {
         error_page(&self.settings().error_pages, path, status)

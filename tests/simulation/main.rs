@@ -43,7 +43,7 @@ use downpour::engine::{Engine, ListenerId};
 use downpour::handler::files::{FileServices, Listings, Site as ServedSite};
 use downpour::handler::sites::Sites;
 use downpour::proto::h2::H2Settings;
-use downpour::route::SiteSettings;
+use downpour::route::{Hosts, SiteSettings};
 use downpour::task::Pool;
 use downpour::watch::Watch;
 use downpour::worker::{Mailbox, Message, Turn, Worker};
@@ -383,7 +383,7 @@ fn make_services(
         listings: Listings::default(),
         kept: None,
     };
-    let sites = Sites::new(Arc::default(), &[Arc::new(served)], &services);
+    let sites = Sites::new(Arc::new(Hosts::only()), &[Arc::new(served)], &services);
     let tls = secure::server(site.beside_root());
     Services::new(sites, settings, Some(tls), engine.waker(), engine.now())
 }

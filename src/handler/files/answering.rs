@@ -85,7 +85,7 @@ impl Answering<'_> {
 
     fn remember(&self, fetched: &Fetched) -> Option<Remember> {
         let entry = &fetched.entry;
-        let is_kept = fetched.is_lasting && !entry.is_retired();
+        let is_kept = fetched.is_lasting && !entry.is_retired() && self.loader.host.is_none();
         is_kept.then(|| Remember {
             raw_path: self.head.path.into(),
             entry: entry.clone(),

@@ -22,6 +22,8 @@ struct Builder<'a> {
     /// The path that it answers for, decoded.
     path: &'a [u8],
     vary: Vary,
+    /// Further fields that rules looked at.
+    vary_names: &'a str,
     hold: Hold,
     /// Files so far.
     states: u8,
@@ -37,12 +39,14 @@ impl Loader<'_> {
         key: Box<[u8]>,
         found: &FoundFile,
         made: &[Made],
+        vary_names: &str,
     ) -> Result<Entry, Unread> {
         let mut builder = Builder {
             loader: self,
             mount: found.mount,
             path: &path.to_decoded(),
             vary: self.vary_of(found),
+            vary_names,
             hold: Hold::default(),
             states: 0,
             all: Vec::new(),
@@ -124,10 +128,12 @@ impl Loader<'_> {
         let decoded = path.to_decoded();
         let dress = Dress {
             rules: &self.tree.rules,
+            host: self.host,
             languages: &[],
             path: &decoded,
             file_name: variant.path.file_name(),
             vary: Vary::default(),
+            vary_names: "",
             security_policy: None,
         };
         let about = About {
@@ -228,10 +234,12 @@ impl Builder<'_> {
     ) -> Representation {
         let dress = Dress {
             rules: &self.loader.tree.rules,
+            host: self.loader.host,
             languages: &self.loader.site.settings().representations.languages,
             path: self.path,
             file_name: variant.path.file_name(),
             vary: self.vary,
+            vary_names: self.vary_names,
             security_policy: None,
         };
         render::representation(&dress, about, validators, len, content)

@@ -126,7 +126,7 @@ pub(super) async fn load(
 pub(super) async fn answer(answering: &Answering<'_>, shown: &Shown<'_>) -> Result<Loaded, Status> {
     let (loader, head) = (&answering.loader, answering.head);
     let path = answering.path;
-    let key = loader.site.store_key(loader.tree.generation, path);
+    let key = loader.key(path);
     let entries = entries_of(loader, path, &key, shown).await?;
     let query = ListingQuery::parse(head.query);
     let formats = [Format::Html, Format::Json];
@@ -280,6 +280,7 @@ fn mounted_in(path: &SafePath, mounts: &[MountPoint]) -> Vec<Box<[u8]>> {
 fn dress<'d>(loader: &'d Loader<'_>, decoded: &'d [u8]) -> Dress<'d> {
     Dress {
         rules: &loader.tree.rules,
+        host: loader.host,
         languages: &[],
         path: decoded,
         file_name: b"",
@@ -287,6 +288,7 @@ fn dress<'d>(loader: &'d Loader<'_>, decoded: &'d [u8]) -> Dress<'d> {
             accept: true,
             ..Vary::default()
         },
+        vary_names: "",
         security_policy: Some(CONTENT_SECURITY_POLICY),
     }
 }

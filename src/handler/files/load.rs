@@ -20,6 +20,8 @@ use crate::watch::Watch;
 pub(super) struct Loader<'a> {
     pub(super) site: &'a Site,
     pub(super) tree: &'a Tree,
+    /// The host of the request, where the rules tell hosts apart.
+    pub(super) host: Option<&'a [u8]>,
     pub(super) services: &'a FileServices,
     pub(super) store: &'a Store,
     pub(super) watch: &'a Watch,
@@ -48,9 +50,14 @@ impl Fetched {
 }
 
 impl Loader<'_> {
+    /// The key of a path in the store.
+    pub(super) fn key(&self, path: &SafePath) -> Box<[u8]> {
+        self.site.store_key(self.tree.generation, self.host, path)
+    }
+
     /// What `path` leads to: from the store, from the disk, or from somebody else's load.
     pub(super) async fn fetch(&self, path: &SafePath, head: &RequestHead<'_>) -> Fetched {
-        let key = self.site.store_key(self.tree.generation, path);
+        let key = self.key(path);
         let (ticket, old) = match self.store.lookup(&key, self.now.monotonic).await {
             Lookup::Current(entry) => return Fetched::lasting(entry),
             Lookup::Vacant(ticket) => (ticket, None),
@@ -86,7 +93,7 @@ impl Loader<'_> {
         mut resolved: Resolved,
         trail: Trail,
     ) -> Fetched {
-        let key = self.site.store_key(self.tree.generation, path);
+        let key = self.key(path);
         resolved.is_per_request = false;
         let fetched = self.load(path, key, head, resolved, trail, None).await;
         Fetched {
@@ -109,7 +116,7 @@ impl Loader<'_> {
 
     /// Makes an entry anew that is asked for often, with its body in memory.
     pub(super) async fn promote(&self, path: &SafePath, head: &RequestHead<'_>) -> Option<Fetched> {
-        let key = self.site.store_key(self.tree.generation, path);
+        let key = self.key(path);
         let (resolved, trail) = self.resolve(path, head).await;
         if !matches!(resolved.found, Found::File { .. }) {
             return None;
@@ -197,7 +204,7 @@ impl Loader<'_> {
                 continue;
             }
             let earlier = Loader { tree, ..*self };
-            let old_key = self.site.store_key(tree.generation, path);
+            let old_key = earlier.key(path);
             if let Some(old) = self.store.peek(&old_key)
                 && is_in_hand(&old)
             {
@@ -207,7 +214,7 @@ impl Loader<'_> {
             let (resolved, _) = earlier.resolve(path, head).await;
             if let Found::File { file, status } = &resolved.found
                 && *status == Status::OK
-                && let Ok(entry) = earlier.build(path, key.into(), file, &[]).await
+                && let Ok(entry) = earlier.build(path, key.into(), file, &[], "").await
             {
                 return Some(Fetched::lasting(Arc::new(entry)));
             }
@@ -241,7 +248,7 @@ impl Loader<'_> {
             let states = file.states();
             let made = old.as_ref().filter(|old| old.is_unchanged(&states));
             let made = made.map_or_else(Vec::new, |old| old.made());
-            match self.build(path, key.clone(), file, &made).await {
+            match self.build(path, key.clone(), file, &made, &resolved.vary).await {
                 Ok(entry) => {
                     let entry = Arc::new(entry);
                     self.follow(&entry, &trail);
@@ -262,7 +269,7 @@ impl Loader<'_> {
             }
             (resolved, trail) = self.resolve(path, head).await;
         }
-        self.load_page(path, key, head, resolved.found, trail).await
+        self.load_page(path, key, head, resolved, trail).await
     }
 
     /// Makes an entry of what is no file.
@@ -271,9 +278,10 @@ impl Loader<'_> {
         path: &SafePath,
         key: Box<[u8]>,
         head: &RequestHead<'_>,
-        found: Found,
+        resolved: Resolved,
         mut trail: Trail,
     ) -> Fetched {
+        let Resolved { found, vary, .. } = resolved;
         let (page, is_lasting) = match found {
             Found::File { .. } => unreachable!("files were made into entries"),
             Found::Directory {
@@ -299,7 +307,7 @@ impl Loader<'_> {
                 location,
                 keeps_query,
             } => {
-                let page = pages::redirect(self, path, status, location, keeps_query);
+                let page = pages::redirect(self, path, status, location, keeps_query, &vary);
                 (page, true)
             }
             Found::Error(status) => (pages::error(self, path, status, &mut trail).await, true),
@@ -322,7 +330,7 @@ impl Loader<'_> {
 
     /// A page that is looked at again after a moment.
     pub(super) fn unwatched_page(&self, path: &SafePath, page: Page) -> Arc<Entry> {
-        let key = self.site.store_key(self.tree.generation, path);
+        let key = self.key(path);
         self.page_entry(key, Outcome::Page(page), &Trail::default())
     }
 

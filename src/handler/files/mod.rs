@@ -236,6 +236,7 @@ impl Files {
             let loader = Loader {
                 site: &site,
                 tree: &tree,
+                host: head.authority.filter(|_| tree.rules.names_hosts()),
                 services: &services,
                 store: &services.store,
                 watch: &services.watch,
@@ -274,6 +275,7 @@ impl Files {
             let loader = Loader {
                 site: &site,
                 tree: &tree,
+                host: None, // Where it matters, no index holds what would bring up an aside.
                 services: &services,
                 store: &services.store,
                 watch: &services.watch,

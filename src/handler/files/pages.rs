@@ -8,22 +8,23 @@ use super::load::Loader;
 use super::render::Dress;
 use super::resolve::FoundFile;
 use super::walk::{Located, Trail, Walk};
-use crate::base::limits::ERROR_PAGE_BYTES_MAX;
+use crate::base::limits::{ERROR_PAGE_BYTES_MAX, RETRY_AFTER_SECONDS_DEFAULT};
 use crate::cache::{Page, Vary};
 use crate::engine::operation::FileKind;
 use crate::handler::{SERVER, errors};
 use crate::http::{HeadTemplate, ResponseHead, SafePath, Status, media_type};
-use crate::route::error_pages::PageName;
-use crate::route::maintenance::Maintenance;
+use crate::route::{ErrorPage, Maintenance};
 
 impl Loader<'_> {
     fn dress<'d>(&'d self, path: &'d [u8]) -> Dress<'d> {
         Dress {
             rules: &self.tree.rules,
+            host: self.host,
             languages: &[],
             path,
             file_name: b"",
             vary: Vary::default(),
+            vary_names: "",
             security_policy: None,
         }
     }
@@ -46,9 +47,13 @@ pub(super) fn redirect(
     status: Status,
     location: Vec<u8>,
     keeps_query: bool,
+    vary: &str,
 ) -> Page {
     let body = &errors::page(status).body;
     let mut head = errors::error_head(status, body.len());
+    if !vary.is_empty() {
+        head.add("Vary".into(), vary.into());
+    }
     loader
         .dress(&path.to_decoded())
         .put_on("text/plain", &mut head);
@@ -119,7 +124,10 @@ pub(super) async fn maintenance(
     let decoded = path.to_decoded();
     let status = Status::SERVICE_UNAVAILABLE;
     let found = match &maintenance.page {
-        Some(name) => find(loader, path, name, &mut Trail::default()).await,
+        Some(page) => {
+            let page = ErrorPage::At(page.clone());
+            find(loader, path, &page, &mut Trail::default()).await
+        }
         None => None,
     };
     let mut body = None;
@@ -135,12 +143,15 @@ pub(super) async fn maintenance(
             errors::page(status).body.clone(),
         ),
     };
+    let retry_after_seconds = maintenance
+        .retry_after_seconds
+        .unwrap_or(RETRY_AFTER_SECONDS_DEFAULT);
     let mut head = ResponseHead::new(status)
         .with("Server", SERVER)
         .with_value("Content-Type", media.as_bytes())
         .with("X-Content-Type-Options", "nosniff")
         .with_length(body.len() as u64)
-        .with_value("Retry-After", maintenance.retry_after_seconds.to_string());
+        .with_value("Retry-After", retry_after_seconds.to_string());
     loader.dress(&decoded).put_on(&media, &mut head);
     page_of((head, body))
 }
@@ -174,30 +185,12 @@ async fn whole(loader: &Loader<'_>, path: &SafePath, located: &Located) -> Optio
 async fn find(
     loader: &Loader<'_>,
     path: &SafePath,
-    name: &PageName,
+    page: &ErrorPage,
     trail: &mut Trail,
 ) -> Option<(SafePath, Located)> {
     let mut walk = loader.walk(std::mem::take(trail));
-    let mut candidates = Vec::new();
-    match name {
-        PageName::At(path) => candidates.extend(SafePath::from_decoded(path.as_bytes())),
-        PageName::Nearest(name) => {
-            let mut directory = if path.ends_in_slash() {
-                path.as_bytes()
-            } else {
-                path.parent()
-            };
-            loop {
-                let whole = [b"/", directory, b"/", name.as_bytes()].concat();
-                candidates.extend(SafePath::from_decoded(&whole));
-                if directory.is_empty() {
-                    break;
-                }
-                let slash = memchr::memrchr(b'/', directory).unwrap_or(0);
-                directory = &directory[..slash];
-            }
-        }
-    }
+    let places = page.places(&path.to_decoded());
+    let candidates = places.iter().filter_map(|place| SafePath::from_decoded(place));
     let mut found = None;
     for candidate in candidates {
         let (mount, inner) = loader.tree.mount_of(&candidate);

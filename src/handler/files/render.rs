@@ -3,13 +3,14 @@
 use crate::cache::{About, Content, Representation, Vary};
 use crate::handler::SERVER;
 use crate::http::{Coding, CodingSet, HeadTemplate, ResponseHead, Status, Validators, date};
-use crate::route::Rules;
-use crate::route::rules::Facts;
+use crate::route::{Facts, Rules};
 
 /// What the heads of one path say besides what its representations say of themselves.
 #[derive(Clone, Copy)]
 pub(in crate::handler) struct Dress<'a> {
     pub(in crate::handler) rules: &'a Rules,
+    /// Of the request, where the rules tell hosts apart.
+    pub(in crate::handler) host: Option<&'a [u8]>,
     /// The site's languages, which [`About::language`] counts.
     pub(in crate::handler) languages: &'a [String],
     /// Decoded, with its leading slash.
@@ -17,6 +18,8 @@ pub(in crate::handler) struct Dress<'a> {
     /// Of the file itself.
     pub(in crate::handler) file_name: &'a [u8],
     pub(in crate::handler) vary: Vary,
+    /// Further fields that chose, as a list.
+    pub(in crate::handler) vary_names: &'a str,
     /// The value of `Content-Security-Policy` of a page that is ours.
     pub(in crate::handler) security_policy: Option<&'static str>,
 }
@@ -26,6 +29,7 @@ impl Dress<'_> {
     pub(super) fn put_on(&self, media_type: &str, head: &mut ResponseHead) {
         let facts = Facts {
             path: self.path,
+            host: self.host,
             file_name: self.file_name,
             media_type,
             status: head.status,
@@ -65,7 +69,7 @@ fn not_modified(dress: &Dress<'_>, about: &About, validators: &Validators) -> Re
         Some(etag) => head.with_value("ETag", etag.as_bytes()),
         None => with_last_modified(head, validators),
     };
-    let mut head = with_vary(head, dress.vary);
+    let mut head = with_vary(head, dress);
     dress.put_on(&about.media_type, &mut head);
     head
 }
@@ -96,13 +100,16 @@ pub(super) fn described(
     if let Some(policy) = dress.security_policy {
         head = head.with("Content-Security-Policy", policy);
     }
-    with_vary(head, dress.vary)
+    with_vary(head, dress)
 }
 
-fn with_vary(head: ResponseHead, vary: Vary) -> ResponseHead {
-    match vary.value() {
-        Some(value) => head.with("Vary", value),
-        None => head,
+/// RFC 9110 §12.5.5
+fn with_vary(head: ResponseHead, dress: &Dress<'_>) -> ResponseHead {
+    match (dress.vary.value(), dress.vary_names) {
+        (None, "") => head,
+        (Some(value), "") => head.with("Vary", value),
+        (None, names) => head.with_value("Vary", names),
+        (Some(value), names) => head.with_value("Vary", format!("{value}, {names}")),
     }
 }
 

@@ -216,10 +216,12 @@ fn part_head(
     let name = memchr::memrchr(b'/', &decoded).map_or(0, |slash| slash + 1);
     let dress = Dress {
         rules: scene.rules,
+        host: head.authority,
         languages: scene.languages,
         path: &decoded,
         file_name: &decoded[name..],
         vary: resource.vary,
+        vary_names: "",
         security_policy: None,
     };
     let status = Status::PARTIAL_CONTENT;

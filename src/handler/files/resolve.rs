@@ -8,7 +8,7 @@ use super::variants::{self, Variant};
 use super::walk::{Located, Verdict, Walk};
 use crate::engine::operation::FileKind;
 use crate::http::{RequestHead, SafePath, Status};
-use crate::route::rules::{Action, RuleContext, Steered};
+use crate::route::{Action, DependsOn, RuleContext, Steered};
 use crate::route::site::{CleanUrls, SiteSettings, TrailingSlash};
 use crate::route::try_files::Try;
 
@@ -52,6 +52,8 @@ pub(super) struct Resolved {
     pub(super) found: Found,
     /// A rule looked at more of the request than its path.
     pub(super) is_per_request: bool,
+    /// The fields of the request that rules looked at, as a list for `Vary`.
+    pub(super) vary: String,
 }
 
 /// One resolution.
@@ -80,24 +82,22 @@ impl Resolver<'_> {
             fields: head.fields,
         };
         let steered = tree.rules.steer(&context(&decoded));
-        let mut is_per_request = !steered.depends_on.is_empty();
-        if let Some(found) = self.follow(steered).await {
-            return Resolved {
-                found,
-                is_per_request,
-            };
-        }
-        let mut found = self.try_all(path).await;
-        if matches!(found, Found::Refused(Verdict::Missing)) {
-            let steered = tree.rules.steer_missing(&context(&decoded));
-            is_per_request |= !steered.depends_on.is_empty();
-            if let Some(other) = self.follow(steered).await {
-                found = other;
+        let mut depends_on = steered.depends_on;
+        let mut found = self.follow(steered).await;
+        if found.is_none() {
+            found = Some(self.try_all(path).await);
+            if matches!(found, Some(Found::Refused(Verdict::Missing))) {
+                let steered = tree.rules.steer_missing(&context(&decoded));
+                depends_on |= steered.depends_on;
+                if let Some(other) = self.follow(steered).await {
+                    found = Some(other);
+                }
             }
         }
         Resolved {
-            found,
-            is_per_request,
+            found: found.expect("it was tried where nothing was followed"),
+            is_per_request: depends_on != DependsOn::NOTHING,
+            vary: tree.rules.vary(depends_on).join(", "),
         }
     }
 

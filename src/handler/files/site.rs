@@ -203,14 +203,21 @@ impl Site {
         }
     }
 
-    /// The key of a path in the store: the site, the generation, and the path as decoded, with its
-    /// final slash, since `dir` is a redirect and `dir/` an index.
-    pub(super) fn store_key(&self, generation: u32, path: &SafePath) -> Box<[u8]> {
+    /// The key of a path in the store: the site, the generation, the host where rules tell hosts
+    /// apart, and the path as decoded, with its final slash, since `dir` is a redirect and `dir/` an
+    /// index. No path has a NUL.
+    pub(super) fn store_key(
+        &self,
+        generation: u32,
+        host: Option<&[u8]>,
+        path: &SafePath,
+    ) -> Box<[u8]> {
         let slash: &[u8] = if path.ends_in_slash() { b"/" } else { b"" };
         let (id, generation) = (self.id.to_ne_bytes(), generation.to_ne_bytes());
-        [&id[..], &generation, path.as_bytes(), slash]
-            .concat()
-            .into()
+        let host = host.map(|host| [&host.to_ascii_lowercase()[..], b"\0"].concat());
+        let host = host.unwrap_or_default();
+        let parts = [&id[..], &generation, &host, path.as_bytes(), slash];
+        parts.concat().into()
     }
 }
 

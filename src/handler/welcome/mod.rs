@@ -56,10 +56,12 @@ fn entry(name: &str, text: String) -> Entry {
     let content = Content::Memory(Bytes::from(text));
     let dress = Dress {
         rules: &Rules::default(),
+        host: None,
         languages: &[],
         path: name.as_bytes(),
         file_name: name.as_bytes(),
         vary: Vary::default(),
+        vary_names: "",
         security_policy: None,
     };
     let about = About {
