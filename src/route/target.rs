@@ -382,7 +382,10 @@ mod tests {
         #[test]
         fn no_capture_leads_to_another_host_or_ends_the_line(
             target in "(https://o\\.example)?/(:splat|:a|/|[a-z?#.]){0,6}",
-            splat in proptest::collection::vec(any::<u8>(), 0..24),
+            splat in prop_oneof![
+                "[/\\\\\r\n:@?#.%a]{0,8}".prop_map(String::into_bytes),
+                proptest::collection::vec(any::<u8>(), 0..24),
+            ],
             a in "[/\\\\\r\n:@?#.%a]{0,8}",
         ) {
             if let Ok(parsed) = Target::parse(&target, NAMES) {
