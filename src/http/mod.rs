@@ -3,7 +3,9 @@
 //! Pure: no I/O, no clock, no unsafe. Bytes of a peer are parsed here once into types that cannot
 //! be wrong; nothing behind them checks again.
 
+pub mod accept;
 pub mod authority;
+pub mod coding;
 pub mod conditions;
 pub mod date;
 pub mod fault;
@@ -14,9 +16,12 @@ pub mod head;
 pub mod hpack_block;
 pub mod hpack_huffman;
 pub mod hpack_static;
+pub mod language;
 pub mod media_type;
 pub mod method;
+pub mod multipart;
 pub mod path;
+pub mod quality;
 pub mod range;
 pub mod response;
 pub mod status;
@@ -24,14 +29,16 @@ pub mod target;
 pub mod validator;
 
 pub use authority::Authority;
+pub use coding::{AcceptedCodings, Coding, CodingSet};
 pub use conditions::Selected;
 pub use date::DateField;
 pub use fault::Fault;
 pub use field::{Field, Fields, Known, KnownSet};
 pub use head::{OwnedRequestHead, RequestHead, TargetForm};
 pub use method::Method;
+pub use multipart::{Boundary, Multipart};
 pub use path::{PathError, SafePath};
-pub use range::ByteRange;
+pub use range::{ByteRange, Ranges};
 pub use response::{HeadTemplate, ResponseHead};
 pub use status::Status;
 pub use target::Target;

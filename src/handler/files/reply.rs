@@ -46,7 +46,8 @@ impl Reply<'_> {
 pub(super) fn from_entry<'a>(head: &RequestHead<'_>, entry: &'a Entry) -> Reply<'a> {
     let representation = entry.representation();
     match conditions::evaluate(head, &representation.validators, representation.len) {
-        Selected::Full => full(head.method, representation),
+        // RFC 9110 §14.2 lets a server send everything to who asks for several parts.
+        Selected::Full | Selected::Ranges(_) => full(head.method, representation),
         Selected::NotModified => Reply::Ready {
             head: &representation.not_modified,
             body: &NO_BODY,
