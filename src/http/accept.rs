@@ -1,5 +1,7 @@
 //! Which of several media types a request wants (RFC 9110 §12.5.1).
 
+use arrayvec::ArrayVec;
+
 use super::field::{is_token_byte, trim};
 use super::quality::{self, QUALITY_MAX, weight_value};
 use super::{Fields, Known};
@@ -12,7 +14,7 @@ struct MediaRange<'a> {
     main: &'a [u8],
     /// A subtype, or `*`.
     sub: &'a [u8],
-    /// What follows the first semicolon; a weight may be among it.
+    /// What follows the first semicolon; empty where that is only a weight.
     parameters: &'a [u8],
     /// Thousandths.
     quality: u16,
@@ -21,41 +23,22 @@ struct MediaRange<'a> {
 /// How closely a range describes a type: by how much of its name, then by how many parameters.
 type Specificity = (u8, usize);
 
+type MediaRanges<'a> = ArrayVec<MediaRange<'a>, MEDIA_RANGES_MAX>;
+
 /// How much a request wants `media_type`, in thousandths, by the closest range that covers it; 0
 /// when none does. All are wanted alike by a request without the field, or without a range in it.
 pub fn quality(fields: &Fields<'_>, media_type: &str) -> u16 {
-    if fields.get(Known::Accept).is_none() {
-        return QUALITY_MAX;
-    }
-    let Some(ours) = MediaRange::parse(media_type.as_bytes()) else {
-        return 0;
-    };
-    let mut is_empty = true;
-    let mut closest: Option<(Specificity, u16)> = None;
-    for range in ranges(fields) {
-        is_empty = false;
-        let Some(specificity) = range.covers(&ours) else {
-            continue;
-        };
-        // Of two that are equally close the first counts.
-        if closest.is_none_or(|(other, _)| specificity > other) {
-            closest = Some((specificity, range.quality));
-        }
-    }
-    match closest {
-        Some((_, quality)) => quality,
-        None if is_empty => QUALITY_MAX,
-        None => 0,
-    }
+    quality_among(&read(fields), media_type)
 }
 
 /// The position in `available`, which holds media types, of the one to send: the most wanted, and
 /// among equals the first. `None` when none is acceptable.
 pub fn choose(fields: &Fields<'_>, available: &[&str]) -> Option<usize> {
+    let ranges = read(fields);
     let mut best = None;
     let mut best_quality = 0;
     for (index, media_type) in available.iter().enumerate() {
-        let quality = quality(fields, media_type);
+        let quality = quality_among(&ranges, media_type);
         if quality > best_quality {
             best_quality = quality;
             best = Some(index);
@@ -66,13 +49,34 @@ pub fn choose(fields: &Fields<'_>, available: &[&str]) -> Option<usize> {
 
 /// The media ranges of a request. Members that break the grammar are ignored, and so are those
 /// beyond the bound.
-fn ranges<'a>(fields: &Fields<'a>) -> impl Iterator<Item = MediaRange<'a>> {
+fn read<'a>(fields: &Fields<'a>) -> MediaRanges<'a> {
     fields
         .all(Known::Accept)
         .flat_map(|line| split_unquoted(line, b','))
         .filter(|member| !member.is_empty())
         .take(MEDIA_RANGES_MAX)
         .filter_map(MediaRange::parse)
+        .collect()
+}
+
+fn quality_among(ranges: &[MediaRange<'_>], media_type: &str) -> u16 {
+    if ranges.is_empty() {
+        return QUALITY_MAX;
+    }
+    let Some(ours) = MediaRange::parse(media_type.as_bytes()) else {
+        return 0;
+    };
+    let mut closest: Option<(Specificity, u16)> = None;
+    for range in ranges {
+        let Some(specificity) = range.covers(&ours) else {
+            continue;
+        };
+        // Of two that are equally close the first counts.
+        if closest.is_none_or(|(other, _)| specificity > other) {
+            closest = Some((specificity, range.quality));
+        }
+    }
+    closest.map_or(0, |(_, quality)| quality)
 }
 
 impl<'a> MediaRange<'a> {
@@ -84,15 +88,19 @@ impl<'a> MediaRange<'a> {
         if !is_token(main) || !is_token(sub) || (main == b"*" && sub != b"*") {
             return None;
         }
-        let parameters = member.get(semicolon + 1..).unwrap_or_default();
-        let mut quality = QUALITY_MAX;
+        let mut parameters = member.get(semicolon + 1..).unwrap_or_default();
+        let (mut quality, mut has_others) = (QUALITY_MAX, false);
         for parameter in split_unquoted(parameters, b';').filter(|each| !each.is_empty()) {
             // Wherever it stands (RFC 9110 §12.5.1).
             if let Some(value) = weight_value(parameter) {
                 quality = quality::parse(value)?;
             } else {
                 split_parameter(parameter)?;
+                has_others = true;
             }
+        }
+        if !has_others {
+            parameters = b"";
         }
         Some(MediaRange {
             main,
@@ -148,17 +156,33 @@ fn split_unquoted(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 }
 
 fn end_unquoted(value: &[u8], separator: u8) -> usize {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    for (position, byte) in value.iter().enumerate() {
-        match *byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_quoted => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            byte if byte == separator && !is_quoted => return position,
-            _ => {}
+    let mut end = 0;
+    while let Some(found) = memchr::memchr2(separator, b'"', &value[end..]) {
+        end += found;
+        if value[end] == separator {
+            return end;
+        }
+        match quoted_len(&value[end..]) {
+            Some(len) => end += len,
+            None => break,
         }
     }
     value.len()
+}
+
+/// Length of the quoted string (RFC 9110 §5.6.4) whose first quote is the first byte of `value`;
+/// `None` when it has no end.
+fn quoted_len(value: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    for (position, byte) in value.iter().enumerate().skip(1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return Some(position + 1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Name and value of a parameter (RFC 9110 §5.6.6): a token, and a token or a quoted string.
@@ -175,19 +199,7 @@ fn is_token(bytes: &[u8]) -> bool {
 
 /// True when `value` is one quoted string from its first byte to its last.
 fn is_quoted_string(value: &[u8]) -> bool {
-    let [b'"', inner @ ..] = value else {
-        return false;
-    };
-    let mut is_escaped = false;
-    for (position, byte) in inner.iter().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return position + 1 == inner.len(),
-            _ => {}
-        }
-    }
-    false
+    value.first() == Some(&b'"') && quoted_len(value) == Some(value.len())
 }
 
 /// Compares what two values stand for, quoted or not. Few parameters tell cases apart, and none of
@@ -285,6 +297,10 @@ mod tests {
                 html,
                 200,
             ),
+            ("text/html;x=\"a\"b, */*;q=0.1", html, 100),
+            ("text/html;x=\"a\\\", */*;q=0.1", html, 1000),
+            ("text/html;x=\", */*;q=0.1", html, 1000),
+            ("text/html;x=\"\", */*;q=0.1", html, 100),
             ("text/html;;q=0.3;", html, 300),
             ("", html, 1000),
             (" , nonsense", html, 1000),
