@@ -2,8 +2,9 @@
 //!
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
-use downpour::http::fuzz::{fuzz_conditions, fuzz_path, fuzz_range};
-use downpour::listing::fuzz::{fuzz_names, fuzz_query};
+use downpour::http::fuzz::{
+    fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
+};
 use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
 use downpour::proto::h2::fuzz::{fuzz_frames, fuzz_program};
 use downpour::proto::h2::hpack::fuzz::{fuzz_blocks, fuzz_huffman};
@@ -52,12 +53,37 @@ const RANGES: &[&[u8]] = &[
     b"\xff\xff\xff\xff\xff\xff\xff\xffbytes=-5, 3-7 ,100-",
     b"\0\0\0\0\0\0\0\0bytes=0-",
     b"\x0b\0\0\0\0\0\0\0bytes=18446744073709551615-18446744073709551616",
+    b"\xff\0\0\0\0\0\0\0bytes=0-0,-2,5-8,9-20,30-40,25-31",
+    b"\xff\xff\xff\xff\xff\xff\xff\x7fbytes=50-59,0-9,60-69,-10,100000-",
+];
+
+const ACCEPTED_CODINGS: &[&[u8]] = &[
+    b"\x0fgzip, deflate, br, zstd",
+    b"\x03identity;q=0, *;q=0.5\nx-gzip ; q=0.123",
+    b"\x0ebr;q=1.000,zstd;Q=0.,GZIP;q=0.001,*;q=0",
+    b"\x0f",
+];
+
+const ACCEPTED_LANGUAGES: &[&[u8]] = &[
+    b"\x00en-GB,en;q=0.9,de;q=0.8",
+    b"\x01zh-Hant-CN-x-private1-private2, *;q=0",
+    b"\x02de-AT, de;q=0\nen;q=0.5, *;q=0.1",
+    b"\x03en;q=0,zh-Hant;q=0,de-AT;q=0",
+];
+
+const ACCEPTED_TYPES: &[&[u8]] = &[
+    b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8,\
+      application/signed-exchange;v=b3;q=0.7",
+    b"text/*;q=0.3, text/plain;q=0.7, text/plain;format=flowed\n\
+      text/plain;format=\"fi\\xed\";q=0.4",
+    b"*/*;q=0, image/avif; q=0.1, text/html;charset=\"utf-8\";q=0.2",
 ];
 
 const CONDITIONS: &[&[u8]] = &[
     b"\x00\x01\"x\", W/\"y\"\n\x05bytes=0-4\n\x04\"x\"",
     b"\x01\x02Sun, 06 Nov 1994 08:49:37 GMT\n\x03Sun Nov  6 08:49:37 1994",
     b"\x02\x00*\n\x01*\n\x05bytes=-1",
+    b"\x00\x05bytes=0-9,20-29,900-\n\x04\"x\"",
     b"\x00\x05bytes=1000-\n\x04Sunday, 06-Nov-94 08:49:37 GMT",
 ];
 
@@ -279,16 +305,16 @@ fn frame_programs() {
 }
 
 #[test]
-fn steering() {
-    run_rounds(STEERED, 10, ROUNDS / 4, fuzz_steering);
+fn accepted_codings() {
+    run(ACCEPTED_CODINGS, 13, fuzz_accept_encoding);
 }
 
 #[test]
-fn rule_files() {
-    run(RULE_FILES, 11, fuzz_rule_files);
+fn accepted_languages() {
+    run(ACCEPTED_LANGUAGES, 14, fuzz_accept_language);
 }
 
 #[test]
-fn names() {
-    run(NAMES, 12, fuzz_names);
+fn accepted_types() {
+    run(ACCEPTED_TYPES, 15, fuzz_accept);
 }

@@ -7,7 +7,9 @@
 
 use std::ptr::NonNull;
 
-use downpour::http::fuzz::{fuzz_path, fuzz_range};
+use downpour::http::fuzz::{
+    fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_path, fuzz_range,
+};
 use downpour::http::{Authority, date, validator};
 use downpour::proto::h1::{BodyReader, Framing, HeadLimits, HeadStorage, ParsedHead, parse_head};
 
@@ -126,19 +128,25 @@ fn every_prefix_of_a_body_stays_inside() {
 #[test]
 fn every_prefix_of_a_value_stays_inside() {
     let mut memory = GuardedBuffer::new(1);
-    let values: [&[u8]; 6] = [
+    let values: [&[u8]; 9] = [
         b"/a/%2e%2e/b/%41%20c/./d/",
         b"\x0b\0\0\0\0\0\0\0bytes=0-4, -5, 7-",
         b"www.example.org:8080",
         b"[2001:db8::1]:443",
         b"Sun, 06 Nov 1994 08:49:37 GMT",
         b"\"abc\", W/\"def\", \"\"",
+        b"\x0fgzip, x-gzip;q=0.5, br, zstd;q=0.001, *;q=0",
+        b"\x01en-GB, zh-Hant-CN-x-private;q=0.5, *;q=0.1",
+        b"text/html;a=\"b\\\"c\";q=0.9, */*;q=0.8",
     ];
     for value in values {
         for len in 0..=value.len() {
             let input = memory.place(&value[..len]);
             fuzz_path(input);
             fuzz_range(input);
+            fuzz_accept(input);
+            fuzz_accept_encoding(input);
+            fuzz_accept_language(input);
             Authority::parse(input);
             date::parse(input);
             validator::tags(input).count();

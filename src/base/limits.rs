@@ -32,6 +32,15 @@ pub const HPACK_TABLE_BYTES_MAX: usize = 4096;
 /// A field section that unfolds to so many times what a request may have is not decoded to its end
 /// (a bomb of HPACK, CVE-2016-6581): the connection ends. No flag: up to there the answer is 431.
 pub const HPACK_WORK_FACTOR: usize = 8;
+/// Ranges of one `Range` field; one with more is answered with everything. No flag: viewers of
+/// documents ask for a handful, and so many still fit on the stack (16 bytes each).
+pub const RANGES_MAX: usize = 32;
+/// Small ranges in no order that are still served (RFC 9110 §14.2 calls many of them abuse).
+pub const RANGES_UNORDERED_MAX: usize = 8;
+/// Language ranges of a request that are read; browsers send one for each language of their user.
+pub const LANGUAGE_RANGES_MAX: usize = 32;
+/// Media ranges of a request that are read, for each type that could be sent; browsers send eight.
+pub const MEDIA_RANGES_MAX: usize = 32;
 
 // Connections.
 

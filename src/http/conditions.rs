@@ -3,10 +3,14 @@
 //! Asked only for what would otherwise be answered with 200 (RFC 9110 §13.2.1).
 
 use super::validator::{TagRef, tags};
-use super::{ByteRange, Known, KnownSet, Method, RequestHead, Validators, date, range};
+use super::{ByteRange, Known, KnownSet, Method, Ranges, RequestHead, Validators, date, range};
 
 /// The answer that the conditions of a request select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one answer"
+)]
 pub enum Selected {
     /// The whole representation: 200.
     Full,
@@ -16,7 +20,8 @@ pub enum Selected {
     PreconditionFailed,
     /// A part of it: 206.
     Range(ByteRange),
-    Ranges(range::Ranges),
+    /// Several parts of it: 206 with `multipart/byteranges`.
+    Ranges(Ranges),
     /// No part that exists: 416.
     Unsatisfiable,
 }
@@ -98,6 +103,7 @@ fn select_range(head: &RequestHead<'_>, validators: &Validators, len: u64) -> Se
     match range::parse(value, len) {
         range::RangeRequest::Ignore => Selected::Full,
         range::RangeRequest::Single(range) => Selected::Range(range),
+        range::RangeRequest::Several(ranges) => Selected::Ranges(ranges),
         range::RangeRequest::Unsatisfiable => Selected::Unsatisfiable,
     }
 }
@@ -267,6 +273,14 @@ mod tests {
             let selected = select(&[range, ("If-Range", value)]);
             assert_eq!(selected, Selected::Full, "{value}");
         }
+        let two = ("Range", "bytes=0-0,-2");
+        let Selected::Ranges(ranges) = select(&[two]) else {
+            panic!("two ranges");
+        };
+        let ranges: Vec<Selected> = ranges.iter().map(Selected::Range).collect();
+        assert_eq!(ranges, [part(0, 0), part(8, 9)]);
+        assert_eq!(select(&[two, ("If-Range", "\"a\"")]), Selected::Full);
+        assert_eq!(select_for(Method::Head, &ours(), &[two]), Selected::Full);
         let beyond = [("Range", "bytes=10-")];
         assert_eq!(select(&beyond), Selected::Unsatisfiable);
         assert_eq!(select_for(Method::Head, &ours(), &beyond), Selected::Full);

@@ -31,6 +31,7 @@ known_fields! {
     AcceptEncoding = "accept-encoding";
     AcceptLanguage = "accept-language";
     Authorization = "authorization";
+    Cookie = "cookie";
     Origin = "origin";
     Upgrade = "upgrade";
 }
@@ -57,6 +58,7 @@ impl Known {
             4 if is(name, b"host") => Known::Host,
             5 if is(name, b"range") => Known::Range,
             6 if is(name, b"accept") => Known::Accept,
+            6 if is(name, b"cookie") => Known::Cookie,
             6 if is(name, b"origin") => Known::Origin,
             6 if is(name, b"expect") => Known::Expect,
             7 if is(name, b"upgrade") => Known::Upgrade,

@@ -45,8 +45,21 @@ impl EntityTag {
         }
     }
 
-    pub fn with_suffix(&self, _suffix: &str) -> EntityTag {
-        self.clone()
+    /// This tag with `suffix` before its closing quote, as weak or strong as it was: each
+    /// representation of one resource needs a strong tag of its own (RFC 9110 §8.8.3.3).
+    ///
+    /// # Panics
+    ///
+    /// When `suffix` holds what no tag may.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> EntityTag {
+        assert!(suffix.bytes().all(is_etag_byte), "{suffix}");
+        let (quote, start) = self.value.split_last().expect("a tag ends in a quote");
+        EntityTag {
+            value: [start, suffix.as_bytes(), &[*quote]]
+                .concat()
+                .into_boxed_slice(),
+        }
     }
 
     /// The parts of this tag.
@@ -191,6 +204,30 @@ mod tests {
         assert_eq!(tag("\"\"").as_tag().opaque, b"");
         assert_eq!(tag("\"1\"").to_weak(), tag("W/\"1\""));
         assert_eq!(tag("W/\"1\"").to_weak(), tag("W/\"1\""));
+    }
+
+    /// RFC 9110 §8.8.3.3
+    #[test]
+    fn each_representation_has_its_own_tag() {
+        let rows = [
+            ("\"x\"", "-br", "\"x-br\""),
+            ("W/\"x\"", "-gzip", "W/\"x-gzip\""),
+            ("\"\"", "-de", "\"-de\""),
+            ("\"x\"", "", "\"x\""),
+        ];
+        for (ours, suffix, expected) in rows {
+            let suffixed = tag(ours).with_suffix(suffix);
+            assert_eq!(suffixed, tag(expected));
+            assert_eq!(suffixed.as_tag().is_weak, tag(ours).as_tag().is_weak);
+        }
+        let both = tag("\"x\"").with_suffix("-de").with_suffix("-br");
+        assert_eq!(both.as_bytes(), b"\"x-de-br\"");
+    }
+
+    #[test]
+    #[should_panic(expected = "a\"b")]
+    fn a_suffix_cannot_end_a_tag() {
+        let _ = tag("\"x\"").with_suffix("a\"b");
     }
 
     #[test]
