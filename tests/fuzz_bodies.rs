@@ -2,6 +2,7 @@
 //!
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
+use downpour::listing::fuzz as listing;
 use downpour::http::fuzz::{
     fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
 };
@@ -178,6 +179,19 @@ const NAMES: &[&[u8]] = &[
 /// Bytes that parsers stumble over.
 const HOSTILE: &[u8] = b"\r\n\0 \t:;,%/.\"*-#?@[]\x7f\x80\xff0Ff";
 
+const LISTING_QUERIES: &[&[u8]] = &[
+    b"sort=size&order=desc",
+    b"format=json&sort=modified&order=asc&x=%20",
+    b"sort=name&&format=html&C=M;O=D",
+];
+
+/// A directory and the names in it, by lines.
+const LISTED_NAMES: &[&[u8]] = &[
+    b"dir\na.txt\nfile 10\n100%\na:b\n<script>alert(1)</script>",
+    b"a%2fb\n\"'&amp;\n..a\n%2e%2e\n\\\n?#\n \n\xff\xc3\xa4\xe2\x80\xae\x07",
+    b"\xe2\x80\xa8\n</a></bdi>\njavascript:x\n//\n~\n\xf0\x9f\x8c\xa7",
+];
+
 /// splitmix64: small, seeded, and good enough to choose mutations.
 struct Dice(u64);
 
@@ -317,4 +331,29 @@ fn accepted_languages() {
 #[test]
 fn accepted_types() {
     run(ACCEPTED_TYPES, 15, fuzz_accept);
+}
+
+#[test]
+fn listing_queries() {
+    run(LISTING_QUERIES, 16, listing::fuzz_query);
+}
+
+#[test]
+fn listed_names() {
+    run_rounds(LISTED_NAMES, 17, ROUNDS / 10, listing::fuzz_names);
+}
+
+#[test]
+fn steering() {
+    run_rounds(STEERED, 10, ROUNDS / 4, fuzz_steering);
+}
+
+#[test]
+fn rule_files() {
+    run(RULE_FILES, 11, fuzz_rule_files);
+}
+
+#[test]
+fn names() {
+    run(NAMES, 12, fuzz_names);
 }

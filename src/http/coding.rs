@@ -95,6 +95,12 @@ impl CodingSet {
         CodingSet(self.0 & !(1 << coding as u8))
     }
 
+    /// The members of both.
+    #[must_use]
+    pub const fn union(self, other: CodingSet) -> CodingSet {
+        CodingSet(self.0 | other.0)
+    }
+
     /// True when `coding` is a member.
     #[inline]
     pub const fn contains(self, coding: Coding) -> bool {

@@ -301,17 +301,6 @@ fn parse_digits(digits: &[u8]) -> Option<u64> {
     })
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ranges;
-impl Ranges {
-    pub fn len(&self) -> usize {
-        0
-    }
-    pub fn iter(&self) -> impl Iterator<Item = ByteRange> {
-        [].into_iter()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

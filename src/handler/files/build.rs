@@ -108,7 +108,7 @@ impl Loader<'_> {
                 .iter()
                 .any(|sidecar| sidecar.coding == coding);
             if !has_sidecar && !made.iter().any(|made| made.coding == coding) {
-                makes.insert(coding);
+                makes = makes.with(coding);
             }
         }
         makes
@@ -189,7 +189,7 @@ impl Builder<'_> {
         for made in made {
             let etag = validators.etag.as_ref();
             let validators = Validators {
-                etag: etag.map(|etag| etag.with_suffix(made.tag)),
+                etag: etag.map(|etag| etag.with_suffix(&format!("-{}", made.tag))),
                 ..validators.clone()
             };
             let content = Content::Memory(made.bytes.clone());
@@ -214,7 +214,7 @@ impl Builder<'_> {
             .await?;
         let content = placed.hold_by(&mut self.hold);
         let stat = &sidecar.located.stat;
-        let etag = file_etag(stat.modified, stat.len).with_suffix(sidecar.coding.name());
+        let etag = file_etag(stat.modified, stat.len).with_suffix(&format!("-{}", sidecar.coding.name()));
         let validators = Validators {
             etag: Some(etag),
             ..validators.clone()

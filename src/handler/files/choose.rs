@@ -105,8 +105,7 @@ fn choose_among<'r>(
     };
     let plain = forms().find(is_plain).unwrap_or(&resource.first);
     let accepted = codings.accepted(head);
-    let mut there = CodingSet::default();
-    forms().for_each(|one| there.insert(one.about.coding));
+    let there: CodingSet = forms().map(|one| one.about.coding).collect();
     let best = accepted.best(there);
     let wish = accepted.best(there.union(plain.makes));
     let wish = wish.filter(|coding| plain.makes.contains(*coding));

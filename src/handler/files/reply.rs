@@ -14,7 +14,7 @@ use crate::exchange::{Answer, AnswerHead, Body, Part, Parts};
 use crate::handler::errors::{self, error_answer};
 use crate::handler::redirect;
 use crate::http::{
-    ByteRange, Coding, HeadTemplate, Method, Multipart, Ranges, RequestHead, ResponseHead,
+    Boundary, ByteRange, Coding, HeadTemplate, Method, Multipart, Ranges, RequestHead, ResponseHead,
     Selected, Status, conditions, range,
 };
 use crate::route::Rules;
@@ -83,11 +83,51 @@ impl<'a> Replied<'a> {
 
 /// The answer from an entry.
 #[inline]
-pub(super) fn from_entry<'a>(head: &RequestHead<'_>, entry: &'a Entry) -> Reply<'a> {
-    let representation = entry.representation();
-    match conditions::evaluate(head, &representation.validators, representation.len) {
-        // RFC 9110 §14.2 lets a server send everything to who asks for several parts.
-        Selected::Full | Selected::Ranges(_) => full(head.method, representation),
+pub(super) fn from_entry<'a>(
+    head: &RequestHead<'_>,
+    entry: &'a Entry,
+    scene: Scene<'_>,
+    codings: &mut CodingMemo,
+) -> Replied<'a> {
+    match entry.outcome() {
+        Outcome::Resource(resource) => from_resource(head, resource, scene, codings),
+        Outcome::Page(page) => Replied::plain(from_page(head, page)),
+        Outcome::PerRequest => Replied::plain(Reply::Slow),
+    }
+}
+
+#[inline]
+fn from_resource<'a>(
+    head: &RequestHead<'_>,
+    resource: &'a Resource,
+    scene: Scene<'_>,
+    codings: &mut CodingMemo,
+) -> Replied<'a> {
+    if resource.by_query && head.query.is_some() {
+        return Replied::plain(Reply::Slow);
+    }
+    let Chosen {
+        representation,
+        wish,
+        is_unacceptable,
+    } = choose(head, resource, scene.languages, codings);
+    let wish = wish.map(|coding| (representation.about.variant, coding));
+    if is_unacceptable {
+        // What is not there yet can be made for who needs it.
+        if wish.is_some() {
+            let reply = Reply::Slow;
+            return Replied {
+                reply,
+                wish,
+                was_read: false,
+            };
+        }
+        if scene.refuses_unacceptable {
+            return Replied::plain(Reply::Error(Status::NOT_ACCEPTABLE, None));
+        }
+    }
+    let reply = match conditions::evaluate(head, &representation.validators, representation.len) {
+        Selected::Full => full(head.method, representation),
         Selected::NotModified => Reply::Ready {
             head: &representation.not_modified,
             body: &NO_BODY,
@@ -226,7 +266,7 @@ fn parts<'a>(
     let Some(content) = Source::of(representation) else {
         return Reply::Slow;
     };
-    let multipart = Multipart::new(ranges, &representation.about.media_type);
+    let multipart = Multipart::new(ranges, &representation.about.media_type, Boundary::new());
     let fresh = part_head(head, resource, representation, scene, |fresh| {
         fresh.set("Content-Type".into(), multipart.content_type().into());
         let len = multipart.content_length();
