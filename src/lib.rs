@@ -5,6 +5,7 @@
 pub mod base;
 pub mod cache;
 pub mod cold;
+pub mod compress;
 pub mod config;
 pub mod conn;
 pub mod doctor;
