@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod handler;
 pub mod http;
 pub mod log;
+pub mod precompress;
 pub mod proto;
 pub mod route;
 pub mod task;
