@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
@@ -40,6 +40,8 @@ pub struct Kept {
     bytes: AtomicU64,
     /// Held by who makes room.
     sweeping: Mutex<()>,
+    /// The last one could not be put: that was told.
+    fails: AtomicBool,
     /// Tells the unfinished files of this process apart.
     number: AtomicU64,
 }
@@ -65,10 +67,21 @@ impl Kept {
             bytes_max,
             bytes: AtomicU64::new(0),
             sweeping: Mutex::new(()),
+            fails: AtomicBool::new(false),
             number: AtomicU64::new(0),
         };
         kept.sweep()?;
         Ok(kept)
+    }
+
+    /// The smallest form of `source` that is kept, and what effort it is worth.
+    pub fn best(&self, coding: Coding, source: &[u8]) -> Option<(Effort, Vec<u8>)> {
+        let efforts = [Effort::Best, Effort::Good, Effort::Fast];
+        let source_digest = sha256(source);
+        efforts.into_iter().find_map(|effort| {
+            let coded = self.read(coding, effort, source.len(), &source_digest)?;
+            Some((effort, coded))
+        })
     }
 
     /// The form of `source` from the directory, or a new one that is put there. An error of the
@@ -78,17 +91,28 @@ impl Kept {
             return Some(kept);
         }
         let coded = compress(coding, effort, source)?;
-        if let Err(error) = self.put(coding, effort, source, &coded) {
+        let put = self.put(coding, effort, source, &coded);
+        let failed_before = self.fails.swap(put.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (put, failed_before) {
             let directory = self.directory.display();
-            log::warn!("nothing can be kept in {directory}: {error}");
+            log::warn!("compressed forms cannot be kept in {directory}: {error}");
         }
         Some(coded)
     }
 
     /// What was kept for this content, if it is whole.
     pub fn get(&self, coding: Coding, effort: Effort, source: &[u8]) -> Option<Vec<u8>> {
-        let source_digest = sha256(source);
-        let path = self.path(coding, effort, &source_digest);
+        self.read(coding, effort, source.len(), &sha256(source))
+    }
+
+    fn read(
+        &self,
+        coding: Coding,
+        effort: Effort,
+        source_bytes: usize,
+        source_digest: &[u8; SHA256_OUTPUT_LEN],
+    ) -> Option<Vec<u8>> {
+        let path = self.path(coding, effort, source_digest);
         let mut file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NOFOLLOW)
@@ -97,14 +121,14 @@ impl Kept {
         let len = file.metadata().ok()?.len();
         let coded_bytes = len.checked_sub(HEAD_BYTES as u64)?;
         // What is kept is smaller than its source, and so no length is believed.
-        if coded_bytes >= source.len() as u64 {
+        if coded_bytes >= source_bytes as u64 {
             return None;
         }
         let mut head = [0; HEAD_BYTES];
         file.read_exact(&mut head).ok()?;
         let mut coded = vec![0; coded_bytes as usize];
         file.read_exact(&mut coded).ok()?;
-        if head != head_of(&source_digest, &coded) {
+        if head != head_of(source_digest, &coded) {
             return None;
         }
         // Its time is that of its last use. Where that cannot be written, it only goes too early.
@@ -282,6 +306,11 @@ mod tests {
         kept.put(BROTLI, FAST, &source, b"coded").unwrap();
         assert_eq!(kept.get(Coding::Gzip, FAST, &source), None);
         assert_eq!(kept.get(BROTLI, Effort::Best, &source), None);
+        let fast = Some((FAST, b"coded".to_vec()));
+        assert_eq!(kept.best(BROTLI, &source), fast);
+        kept.put(BROTLI, Effort::Best, &source, b"smaller").unwrap();
+        let best = Some((Effort::Best, b"smaller".to_vec()));
+        assert_eq!(kept.best(BROTLI, &source), best);
         let mut other = source.clone();
         other[10] ^= 1; // The same length, and perhaps the same time.
         assert_eq!(kept.get(BROTLI, FAST, &other), None);

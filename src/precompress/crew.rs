@@ -5,17 +5,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use super::interrupt::Interrupt;
 use super::sidecar::{self, Made};
 use super::walk::Source;
 
-/// Compresses all sources on so many threads, and tells of each on the calling thread.
+/// How often the calling thread is asked while there is nothing to tell.
+const TELLS_EVERY: Duration = Duration::from_secs(1);
+
+/// Compresses all sources on so many threads, and tells of each on the calling thread; of none
+/// where a file takes its time.
 pub(super) fn compress(
     sources: &[Source],
     jobs: usize,
     interrupt: &Interrupt,
-    mut tell: impl FnMut(&Source, io::Result<Made>),
+    mut tell: impl FnMut(Option<(&Source, io::Result<Made>)>),
 ) {
     let next = AtomicUsize::new(0);
     let (done, outcomes) = channel();
@@ -40,9 +45,12 @@ pub(super) fn compress(
         if started == 0 {
             work(); // No thread is left to us: then this one, and what it did is told behind.
         }
-        for _ in sources {
-            let (source, made) = outcomes.recv().expect("every source has its outcome");
-            tell(source, made);
+        let mut told = 0;
+        while told < sources.len() {
+            // Nothing but the time can run out: we hold a sender ourselves.
+            let done = outcomes.recv_timeout(TELLS_EVERY).ok();
+            told += usize::from(done.is_some());
+            tell(done);
         }
     });
 }

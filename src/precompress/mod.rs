@@ -47,12 +47,14 @@ pub fn run(args: &PrecompressArgs) -> Result<ExitCode, StartError> {
     }
     remove_orphans(&plan, &mut tally);
     let mut bar = Bar::new(&tally);
-    crew::compress(&plan.sources, jobs(args), &interrupt, |source, made| {
-        bar.clear();
-        if let Err(error) = &made {
-            complain(&format_args!("{}: {error}", source.path.display()));
+    crew::compress(&plan.sources, jobs(args), &interrupt, |done| {
+        if let Some((source, made)) = done {
+            if let Err(error) = &made {
+                bar.clear();
+                complain(&format_args!("{}: {error}", source.path.display()));
+            }
+            tally.count(source, made.ok());
         }
-        tally.count(source, made.ok());
         bar.draw(&tally);
     });
     bar.clear();

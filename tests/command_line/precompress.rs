@@ -320,6 +320,7 @@ fn no_directory_is_one_sentence() {
         sentence.contains("file.html is not a directory"),
         "{sentence}"
     );
+    assert_complains(&["precompress"], 2, &["<DIR> is missing"]);
     assert_complains(
         &["precompress", "d", "--codings", "lzma"],
         2,
