@@ -15,6 +15,7 @@ pub mod handler;
 pub mod http;
 pub mod listing;
 pub mod log;
+pub mod precompress;
 pub mod proto;
 pub mod route;
 pub mod task;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use downpour::config::error::THREADS;
 use downpour::config::usage::Refusal;
 use downpour::config::{Command, StartError, args};
-use downpour::{cold, config, doctor, log};
+use downpour::{cold, config, doctor, log, precompress};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Serve(args) => serve(&args),
         Command::Doctor => doctor::run(),
+        Command::Precompress(args) => precompress::run(&args),
     };
     done.unwrap_or_else(|error| refuse(&error))
 }

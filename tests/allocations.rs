@@ -149,7 +149,7 @@ fn run<E: Engine>(
     let services = FileServices {
         store: Arc::new(store),
         watch: Watch::default(),
-        pool: Pool::default(),
+        pool: Pool::new(2, 64),
         listings: Listings::default(),
         kept: None,
     };

@@ -179,19 +179,6 @@ const NAMES: &[&[u8]] = &[
 /// Bytes that parsers stumble over.
 const HOSTILE: &[u8] = b"\r\n\0 \t:;,%/.\"*-#?@[]\x7f\x80\xff0Ff";
 
-const LISTING_QUERIES: &[&[u8]] = &[
-    b"sort=size&order=desc",
-    b"format=json&sort=modified&order=asc&x=%20",
-    b"sort=name&&format=html&C=M;O=D",
-];
-
-/// A directory and the names in it, by lines.
-const LISTED_NAMES: &[&[u8]] = &[
-    b"dir\na.txt\nfile 10\n100%\na:b\n<script>alert(1)</script>",
-    b"a%2fb\n\"'&amp;\n..a\n%2e%2e\n\\\n?#\n \n\xff\xc3\xa4\xe2\x80\xae\x07",
-    b"\xe2\x80\xa8\n</a></bdi>\njavascript:x\n//\n~\n\xf0\x9f\x8c\xa7",
-];
-
 /// splitmix64: small, seeded, and good enough to choose mutations.
 struct Dice(u64);
 

@@ -235,9 +235,6 @@ pub const RETRY_AFTER_SECONDS_DEFAULT: u64 = 120;
 /// Bytes of a page that explains an error; a larger one is not used. No flag: it is held in memory
 /// for each path that it answers.
 pub const ERROR_PAGE_BYTES_MAX: u64 = 1024 * 1024;
-/// Bytes of a file that is compressed on the fly, at least and at most.
-pub const COMPRESS_BYTES_MIN: u64 = 256;
-pub const COMPRESS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Threads that wait for disks on behalf of all workers, where the engine has no other way.
 pub const FILE_THREADS_DEFAULT: u32 = 4;
 /// File operations that wait for such a thread, over all workers; more of them fail with `EAGAIN`.
@@ -279,6 +276,28 @@ pub const ERROR_PAGE_DEPTH_MAX: usize = 32;
 /// Bytes of a host name (RFC 1035 §2.3.4, without the root's).
 pub const HOST_NAME_BYTES_MAX: usize = 253;
 
+// Compression.
+
+/// Bytes of the smallest content that is compressed: below, the fields cost more than is saved.
+pub const COMPRESS_BYTES_MIN: u64 = 256;
+/// Bytes of the largest content that is compressed while the server runs: brotli at its best takes
+/// half a minute for it. No flag: `downpour precompress` does larger ones beforehand.
+pub const COMPRESS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Compressed forms are kept below `--compress-dir` up to so many bytes in all; then the ones that
+/// were not used for longest go.
+pub const COMPRESS_DIR_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of the largest file that `downpour precompress` reads, once for each of its jobs. No flag:
+/// larger files are archives and films.
+pub const PRECOMPRESS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Files that `downpour precompress` compresses at a time. Flag: `--jobs`; more is a slip of the
+/// finger.
+pub const PRECOMPRESS_JOBS_MAX: usize = 1024;
+/// Jobs that wait for the pool's threads, for each urgency. No flag: more of them would only hold
+/// memory; what is refused is asked for again by the next request.
+pub const POOL_JOBS_WAITING_MAX: usize = 256;
+/// How long a thread of the pool waits for its next job before it ends.
+pub const POOL_THREAD_IDLE: Duration = Duration::from_secs(10);
+
 // The process.
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.
@@ -295,6 +314,8 @@ const _: () = assert!(H2_RESETS_REMEMBERED >= H2_STREAMS_DEFAULT as usize);
 const _: () = assert!(2 * FILE_SLICE_BYTES <= FILES_AHEAD_BYTES_MAX);
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);
 const _: () = assert!(COPY_BODY_BYTES_MAX < OUTPUT_BYTES_MAX);
+const _: () = assert!(COMPRESS_BYTES_MIN < COMPRESS_BYTES_MAX);
+const _: () = assert!(COMPRESS_BYTES_MAX <= PRECOMPRESS_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);
 const _: () = assert!(CACHE_ENTRY_BYTES_DEFAULT <= CACHE_BYTES_DEFAULT);
 const _: () = assert!(HANDSHAKE_FRAGMENT_BYTES_MAX > 0xffff);

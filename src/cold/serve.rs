@@ -136,7 +136,7 @@ impl Shared {
             files: FileServices {
                 store: Arc::new(store),
                 watch: Watch::default(),
-                pool: Pool::default(),
+                pool: Pool::new(2, 64),
                 listings: Listings::default(),
                 kept: None,
             },

@@ -15,7 +15,7 @@ use super::cpus::CpuList;
 use super::quantity::{OrAuto, OrOff, count, duration, size};
 use super::tls_args::TlsArgs;
 use super::usage::Refusal;
-use super::{Listen, StartError, listen};
+use super::{Listen, PrecompressArgs, StartError, listen};
 use crate::base::limits;
 use crate::engine::EngineChoice;
 
@@ -62,6 +62,12 @@ pub enum Command {
     /// Prints what the kernel offers to each engine, the limits that will hurt, and a remedy for
     /// each. Needs no root, changes nothing, and exits with 0 whether or not it finds a weakness.
     Doctor,
+    /// Make compressed forms of a site's files beside them, before they are served
+    ///
+    /// Makes page.html.br, page.html.zst and page.html.gz of page.html and of whatever else is
+    /// worth it, as small as they get. A form that has the time of its source is current and stays.
+    /// Ctrl-C leaves nothing half done.
+    Precompress(PrecompressArgs),
 }
 
 /// The flags of `downpour serve`, each right by itself.
@@ -531,7 +537,7 @@ mod tests {
         let words = ["downpour", "serve"].iter().chain(words);
         match read(words.map(OsString::from))? {
             Command::Serve(args) => Ok(*args),
-            Command::Doctor => unreachable!("the first word is serve"),
+            _ => unreachable!("the first word is serve"),
         }
     }
 

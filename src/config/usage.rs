@@ -49,6 +49,9 @@ fn sentence(error: &clap::Error) -> StartError {
             StartError::usage(format!("{flag} needs a value"), see_help)
         }
         ErrorKind::UnknownArgument => unknown(error, flag),
+        ErrorKind::MissingRequiredArgument => {
+            StartError::usage(format!("{flag} is missing"), "see downpour --help")
+        }
         ErrorKind::ArgumentConflict => {
             StartError::usage(format!("{flag} is given more than once"), "say it once")
         }
@@ -76,7 +79,7 @@ fn unknown(error: &clap::Error, flag: &str) -> StartError {
     if !flag.starts_with('-') {
         return StartError::usage(
             format!("{flag:?} is one argument too many"),
-            "serve takes one directory, doctor takes nothing",
+            "serve and precompress take one directory, doctor takes nothing",
         );
     }
     match context(error, ContextKind::SuggestedArg) {

@@ -30,7 +30,12 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
             "base", "cache", "config", "conn", "engine", "handler", "proto", "tls",
         ],
     ),
-    ("config", &["base", "engine", "tls"]),
+    ("config", &["base", "engine", "http", "tls"]),
+    ("compress", &["base", "http"]),
+    (
+        "precompress",
+        &["base", "compress", "config", "http", "log"],
+    ),
     ("log", &["base"]),
     (
         "cold",

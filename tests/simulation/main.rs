@@ -379,7 +379,7 @@ fn make_services(
     let services = FileServices {
         store: Arc::clone(store),
         watch: Watch::default(),
-        pool: Pool::default(),
+        pool: Pool::new(2, 64),
         listings: Listings::default(),
         kept: None,
     };

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::FileServices;
 use super::{Aside, contents::is_racy_at};
 use crate::base::Now;
 use crate::cache::{BodyKey, Content, Entry, Made, Outcome, PaidBody, Representation};
-use crate::compress::{self, Effort, KeptKey};
-use crate::engine::FileStat;
+use crate::compress::{Effort, compress};
 use crate::engine::named::read_whole;
 use crate::http::Coding;
 use crate::task::Urgency;
@@ -69,6 +70,7 @@ pub(super) async fn now(
     form(services, entry, variant, coding, Effort::Fast).await
 }
 
+/// A form of this effort or a better one that is there already.
 async fn form(
     services: &FileServices,
     entry: &Entry,
@@ -78,56 +80,68 @@ async fn form(
 ) -> Option<Made> {
     let plain = plain(entry, variant)?;
     let stat = *entry.state(plain.about.state)?;
-    let best = compress::tag(coding, Effort::Best);
-    for (tag, is_best) in [
-        (best, true),
-        (compress::tag(coding, effort), effort == Effort::Best),
-    ] {
-        if let Some(body) = services.store.shared_body(&BodyKey::new(&stat, tag)) {
-            return Some(made(variant, coding, tag, is_best || tag == best, &body));
+    for effort in [Effort::Best, effort] {
+        let key = BodyKey::new(&stat, tag(coding, effort));
+        if let Some(body) = services.store.shared_body(&key) {
+            return Some(made(variant, coding, effort, &body));
         }
     }
     let content = plain.content.clone();
     let kept = services.kept.clone();
     let urgency = match effort {
-        Effort::Fast => Urgency::Answer,
+        Effort::Fast | Effort::Good => Urgency::Answer,
         Effort::Best => Urgency::Background,
     };
     let job = move || {
-        if let Some(kept) = &kept
-            && let Some(bytes) = kept.get(&kept_key(&stat, coding, Effort::Best))
-        {
-            return Some((bytes, Effort::Best));
-        }
-        let input = match &content {
+        let input: Bytes = match &content {
             Content::Memory(bytes) => bytes.clone(),
             Content::File(file) => read_whole(file, &stat)?.into(),
-            Content::Named(file) => read_whole(&file.open().ok()?, &stat)?.into(),
+            Content::Named(file) => read_whole(file.open().ok()?, &stat)?.into(),
         };
-        let bytes = compress::compress(coding, effort, &input)?;
-        if let Some(kept) = &kept
-            && effort == Effort::Best
+        let Some(kept) = kept else {
+            let coded = compress(coding, effort, &input)?;
+            return Some((effort, coded));
+        };
+        if let Some((known, coded)) = kept.best(coding, &input)
+            && known >= effort
         {
-            kept.put(&kept_key(&stat, coding, effort), &bytes);
+            return Some((known, coded));
         }
-        Some((bytes, effort))
+        let coded = kept.compress(coding, effort, &input)?;
+        Some((effort, coded))
     };
-    let (mut bytes, effort) = services.pool.run(urgency, job).ok()?.await??;
+    let (effort, mut bytes) = services.pool.run(urgency, job).ok()?.await??;
     bytes.shrink_to_fit();
     let permit = services.store.pay(bytes.capacity() as u64)?;
     let body = permit.into_body(bytes);
-    let tag = compress::tag(coding, effort);
-    services.store.share_body(BodyKey::new(&stat, tag), &body);
-    Some(made(variant, coding, tag, tag == best, &body))
+    let key = BodyKey::new(&stat, tag(coding, effort));
+    services.store.share_body(key, &body);
+    Some(made(variant, coding, effort, &body))
 }
 
-fn made(variant: u8, coding: Coding, tag: &'static str, is_best: bool, body: &PaidBody) -> Made {
+fn made(variant: u8, coding: Coding, effort: Effort, body: &PaidBody) -> Made {
     Made {
         variant,
         coding,
-        tag,
-        is_best,
+        tag: tag(coding, effort),
+        is_best: effort == Effort::Best,
         bytes: body.bytes(),
+    }
+}
+
+/// Tells the forms of one file apart, in entity tags and among shared bodies.
+fn tag(coding: Coding, effort: Effort) -> &'static str {
+    match (coding, effort) {
+        (Coding::Identity, _) => "",
+        (Coding::Gzip, Effort::Fast) => "gzip1",
+        (Coding::Gzip, Effort::Good) => "gzip2",
+        (Coding::Gzip, Effort::Best) => "gzip3",
+        (Coding::Zstd, Effort::Fast) => "zstd1",
+        (Coding::Zstd, Effort::Good) => "zstd2",
+        (Coding::Zstd, Effort::Best) => "zstd3",
+        (Coding::Brotli, Effort::Fast) => "br1",
+        (Coding::Brotli, Effort::Good) => "br2",
+        (Coding::Brotli, Effort::Best) => "br3",
     }
 }
 
@@ -138,15 +152,4 @@ fn plain(entry: &Entry, variant: u8) -> Option<&Representation> {
             .find(|one| one.about.variant == variant && one.about.coding == Coding::Identity),
         Outcome::Page(_) | Outcome::PerRequest => None,
     }
-}
-
-fn kept_key(stat: &FileStat, coding: Coding, effort: Effort) -> KeptKey {
-    KeptKey::new(
-        stat.device,
-        stat.inode,
-        stat.len,
-        stat.modified,
-        coding,
-        effort,
-    )
 }

@@ -339,7 +339,7 @@ fn services(store: &Arc<Store>) -> FileServices {
     FileServices {
         store: Arc::clone(store),
         watch: Watch::default(),
-        pool: Pool::default(),
+        pool: Pool::new(2, 64),
         listings: Listings::default(),
         kept: None,
     }
