@@ -17,4 +17,5 @@ pub mod proto;
 pub mod route;
 pub mod task;
 pub mod tls;
+pub mod watch;
 pub mod worker;
