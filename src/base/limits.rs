@@ -298,6 +298,36 @@ pub const POOL_JOBS_WAITING_MAX: usize = 256;
 /// How long a thread of the pool waits for its next job before it ends.
 pub const POOL_THREAD_IDLE: Duration = Duration::from_secs(10);
 
+// Watching the disk.
+
+/// Directories that are watched. The kernel keeps about a kilobyte for each, besides its own limit
+/// (`fs.inotify.max_user_watches`). No flag: files of further ones are compared by their age.
+pub const WATCHED_DIRECTORIES_MAX: usize = 64 * 1024;
+/// Names that cached things depend on, over all things; each costs about 75 bytes. No flag: what
+/// exceeds it is compared with the disk by its age.
+pub const WATCH_REGISTRATIONS_MAX: usize = 1 << 20;
+/// Requests that wait for the cold thread to watch a directory; for further ones it is unwatched.
+pub const WATCH_REQUESTS_WAITING_MAX: usize = 1024;
+/// Names with recent events that one directory remembers, so that a file which is written to all
+/// the time does not keep its neighbours from being registered.
+pub const WATCH_EVENTS_REMEMBERED: usize = 8;
+/// Names that are known to be no directory, for each directory. No flag: it only saves asking.
+pub const WATCH_MARKS_REMEMBERED: usize = 32;
+/// After so long, what could not be watched is tried again.
+pub const WATCH_RETRY_PAUSE: Duration = Duration::from_secs(60);
+/// Events are not read more often than this: the kernel joins equal ones that wait. No flag: long
+/// against the reading of one, short against anything that a person could notice.
+pub const WATCH_READ_PAUSE: Duration = Duration::from_millis(2);
+/// How often the path of a root, and files with rules, are looked at besides being watched: what
+/// is not seen otherwise is seen then.
+pub const ROOT_LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// Files with rules are read when nothing has happened to them for so long, or for
+/// [`RULE_FILES_WAIT_MAX`] something all the time.
+pub const RULE_FILES_QUIET: Duration = Duration::from_millis(50);
+pub const RULE_FILES_WAIT_MAX: Duration = Duration::from_millis(500);
+/// Symbolic links in the path of a root, as many as Linux follows.
+pub const ROOT_LINKS_MAX: usize = 40;
+
 // The process.
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.

@@ -10,6 +10,7 @@ pub mod listeners;
 pub mod machine;
 pub mod run;
 pub mod serve;
+pub mod watch;
 
 pub use listeners::{Listeners, WorkerListeners, bind};
 pub use serve::serve;

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::certificates::Keeper;
+use super::watch::Watcher;
 use crate::worker::{Handle, Message};
 
 /// How often a running server looks whether its workers live.
@@ -32,6 +33,15 @@ const CUT_WAIT: Duration = Duration::from_millis(500);
 pub struct ColdThread {
     runtime: Runtime,
     signals: Signals,
+}
+
+/// What the cold thread does beside waiting for signals.
+#[derive(Default)]
+pub struct Duties {
+    /// Keeps certificates up to date.
+    pub keeper: Option<Keeper>,
+    /// Watches the disk.
+    pub watcher: Option<Watcher>,
 }
 
 #[derive(Debug)]
@@ -101,43 +111,62 @@ impl ColdThread {
     }
 
     /// Runs until the process is to end. `grace` is what an orderly end may take.
-    pub fn run(
-        mut self,
+    pub fn run(self, workers: Vec<Handle>, duties: Duties, grace: Duration) -> ExitCode {
+        let ColdThread {
+            runtime,
+            mut signals,
+        } = self;
+        let Duties {
+            keeper,
+            mut watcher,
+        } = duties;
+        runtime.block_on(async {
+            tokio::select! {
+                exit_code = signals.live(workers, keeper, grace) => exit_code,
+                // To the last: what is still being answered must be true to the disk, too.
+                never = watch(watcher.as_mut()) => match never {},
+            }
+        })
+    }
+}
+
+impl Signals {
+    /// The life of the process from here on.
+    async fn live(
+        &mut self,
         mut workers: Vec<Handle>,
         mut keeper: Option<Keeper>,
         grace: Duration,
     ) -> ExitCode {
-        self.runtime.block_on(async {
-            let hangup = Notify::new();
-            let reload = keeper.is_some().then_some(&hangup);
-            let order = tokio::select! {
-                order = self.signals.order(reload) => order,
-                never = keep(keeper.as_mut(), &hangup) => match never {},
-                () = all_vanished(&mut workers) => {
-                    log::error!("no worker is left; the server ends");
-                    return ExitCode::FAILURE;
-                }
-            };
-            log::info!("{}: finishing what is being answered", order.name());
-            for worker in &workers {
-                worker.mailbox.send(Message::Shutdown { grace });
+        let hangup = Notify::new();
+        let reload = keeper.is_some().then_some(&hangup);
+        let order = tokio::select! {
+            order = self.order(reload) => order,
+            never = keep(keeper.as_mut(), &hangup) => match never {},
+            () = all_vanished(&mut workers) => {
+                log::error!("no worker is left; the server ends");
+                return ExitCode::FAILURE;
             }
-            let limit = grace + CUT_WAIT;
-            match drain(self.signals.order(None), all_ended(&mut workers), limit).await {
-                End::Answered => {
-                    log::info!("all is answered; goodbye");
-                    ExitCode::SUCCESS
-                }
-                End::Cut => {
-                    log::warn!("the grace period is over; what was not answered is cut");
-                    ExitCode::SUCCESS
-                }
-                End::Again(order) => {
-                    log::warn!("{} again: ending at once", order.name());
-                    order.exit_code()
-                }
+        };
+        log::info!("{}: finishing what is being answered", order.name());
+        for worker in &workers {
+            worker.mailbox.send(Message::Shutdown { grace });
+        }
+        let limit = grace + CUT_WAIT;
+        match drain(self.order(None), all_ended(&mut workers), limit).await {
+            End::Answered => {
+                log::info!("all is answered; goodbye");
+                ExitCode::SUCCESS
             }
-        })
+            End::Cut => {
+                log::warn!("the grace period is over; what was not answered is cut");
+                ExitCode::SUCCESS
+            }
+            End::Again(order) => {
+                log::warn!("{} again: ending at once", order.name());
+                order.exit_code()
+            }
+        }
     }
 }
 
@@ -145,6 +174,14 @@ impl ColdThread {
 async fn keep(keeper: Option<&mut Keeper>, hangup: &Notify) -> Infallible {
     match keeper {
         Some(keeper) => keeper.keep(hangup).await,
+        None => pending().await,
+    }
+}
+
+/// Watches the disk, where there is anything to watch.
+async fn watch(watcher: Option<&mut Watcher>) -> Infallible {
+    match watcher {
+        Some(watcher) => watcher.watch().await,
         None => pending().await,
     }
 }

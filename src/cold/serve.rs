@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::certificates::{self, Keeper, Notes};
 use super::listeners::{self, Bound, WorkerListeners};
-use super::run::ColdThread;
+use super::run::{ColdThread, Duties};
 use super::{descriptors, machine};
 use crate::base::limits::{CACHE_FILES_DEFAULT, CACHED_DESCRIPTORS_SHARE};
 use crate::cache::{Store, StoreSettings};
@@ -74,7 +74,9 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
         announce(&start_line(&config, &engine, &listeners.bound));
     }
     notes.lines.iter().for_each(|line| log::info!("{line}"));
-    let exit_code = cold.run(workers, keeper, config.timeouts.grace);
+    let watcher = None;
+    let duties = Duties { keeper, watcher };
+    let exit_code = cold.run(workers, duties, config.timeouts.grace);
     drop(listeners); // Removes the files of Unix sockets.
     Ok(exit_code)
 }

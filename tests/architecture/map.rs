@@ -37,10 +37,11 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
         &["base", "compress", "config", "http", "log"],
     ),
     ("log", &["base"]),
+    ("watch", &["base"]),
     (
         "cold",
         &[
-            "base", "cache", "config", "conn", "engine", "handler", "log", "tls", "worker",
+            "base", "cache", "config", "conn", "engine", "handler", "log", "tls", "watch", "worker",
         ],
     ),
     ("doctor", &["base", "cold", "config", "engine"]),
