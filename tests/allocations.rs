@@ -148,10 +148,9 @@ fn run<E: Engine>(
     };
     let services = FileServices {
         store: Arc::new(store),
-        watch: Watch::default(),
+        watch: Watch::off(),
         pool: Pool::new(2, 64),
         listings: Listings::default(),
-        kept: None,
     };
     let sites = Sites::new(Arc::new(Hosts::only()), &[Arc::new(site)], &services);
     let services = Services::new(sites, settings, None, engine.waker(), engine.now());
@@ -311,7 +310,7 @@ fn open(root: &Path) -> Site {
         root: Some(root.to_owned()),
         ..SiteSettings::default()
     };
-    Site::open(0, settings).unwrap()
+    Site::open(0, settings, &Watch::off()).unwrap()
 }
 
 #[test]

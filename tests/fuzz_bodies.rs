@@ -2,10 +2,10 @@
 //!
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
-use downpour::listing::fuzz as listing;
 use downpour::http::fuzz::{
     fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
 };
+use downpour::listing::fuzz as listing;
 use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
 use downpour::proto::h2::fuzz::{fuzz_frames, fuzz_program};
 use downpour::proto::h2::hpack::fuzz::{fuzz_blocks, fuzz_huffman};

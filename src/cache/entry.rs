@@ -17,6 +17,7 @@ use crate::base::Millis;
 use crate::base::limits::{FRESH_FOR, PROMOTE_HITS, PROMOTE_WINDOW, WATCHED_FRESH_FOR};
 use crate::engine::operation::FileStat;
 use crate::http::Coding;
+use crate::watch::{Suspicion, Trust, Watched};
 
 /// How an entry stands to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +40,8 @@ pub struct Entry {
     hold: Hold,
     /// On the clock that all workers share (`CLOCK_MONOTONIC`).
     checked_at: AtomicU64,
-    /// We are told when the disk changes.
-    watched: AtomicBool,
+    /// Told when the disk changes.
+    suspicion: Suspicion,
     retired: AtomicBool,
     refreshing: AtomicBool,
     /// When an entry whose files are gone ends; 0 for one whose files are there.
@@ -139,7 +140,7 @@ impl Entry {
             outcome,
             origin,
             checked_at: AtomicU64::new(checked_at.0),
-            watched: AtomicBool::new(false),
+            suspicion: Suspicion::new(),
             retired: AtomicBool::new(retired),
             hold,
             refreshing: AtomicBool::new(false),
@@ -222,15 +223,9 @@ impl Entry {
         self.checked_at.fetch_max(now.0, Ordering::Relaxed);
     }
 
-    /// From now on we are told when the disk changes. To be said before the watch is registered,
-    /// so that a change right behind that is not undone by this.
-    pub fn set_watched(&self) {
-        self.watched.store(true, Ordering::Relaxed);
-    }
-
-    /// The disk may have changed: nobody serves it before it was compared again.
+    /// Nobody serves it before it was compared with the disk again.
     pub fn suspect(&self) {
-        self.watched.store(false, Ordering::Relaxed);
+        self.suspicion.forget();
         self.checked_at.store(0, Ordering::Relaxed);
     }
 
@@ -326,11 +321,17 @@ impl Entry {
 
     #[inline]
     fn fresh_ms(&self) -> u64 {
-        if self.watched.load(Ordering::Relaxed) {
-            WATCHED_FRESH_MS
-        } else {
-            FRESH_MS
+        match self.suspicion.trust() {
+            Trust::Trusted => WATCHED_FRESH_MS,
+            Trust::Unwatched => FRESH_MS,
+            Trust::Suspect => 0,
         }
+    }
+}
+
+impl Watched for Entry {
+    fn suspicion(&self) -> &Suspicion {
+        &self.suspicion
     }
 }
 

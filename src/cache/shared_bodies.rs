@@ -78,6 +78,7 @@ mod tests {
             len: 5,
             device: (1, 2),
             inode,
+            hard_links: 1,
             modified: (4, 5),
             changed: (6, 7),
         }

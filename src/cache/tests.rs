@@ -13,7 +13,6 @@ use super::*;
 use crate::base::Millis;
 use crate::base::limits::{
     FRESH_FOR, INDEX_BYTES_MAX, INDEX_SWEEP_PAUSE, PAGES_BYTES_MAX, PROMOTE_HITS, PROMOTE_WINDOW,
-    WATCHED_FRESH_FOR,
 };
 use crate::engine::named::NamedFile;
 use crate::engine::operation::{FileKind, FileStat};
@@ -33,6 +32,7 @@ fn stat(len: u64) -> FileStat {
         len,
         device: (1, 2),
         inode: 3,
+        hard_links: 1,
         modified: (4, 5),
         changed: (6, 7),
     }
@@ -432,18 +432,15 @@ fn an_index_is_bounded_by_its_keys_and_pages_push_no_entry_out() {
 }
 
 #[test]
-fn a_watched_entry_stays_fresh_until_it_is_suspect() {
+fn a_suspect_entry_is_stale_at_once() {
     let store = Store::new(SETTINGS);
-    let entry = fetch(&store, b"a", 1, Millis(1_000));
-    entry.set_watched();
-    let later = Millis(1_000) + FRESH_FOR;
-    assert_eq!(entry.freshness(later), Freshness::Fresh);
-    assert!(is_current(&store, b"a", later));
-    let much_later = Millis(1_000) + WATCHED_FRESH_FOR;
-    assert_eq!(entry.freshness(much_later), Freshness::Stale);
+    let entry = fetch(&store, b"a", 1, Millis(100_000));
+    assert!(is_current(&store, b"a", Millis(100_000)));
     entry.suspect();
-    assert_eq!(entry.freshness(Millis(1_000)), Freshness::Stale);
-    assert!(!is_current(&store, b"a", Millis(1_000)));
+    assert_eq!(entry.freshness(Millis(100_000)), Freshness::Stale);
+    assert!(!is_current(&store, b"a", Millis(100_000)));
+    entry.touch(Millis(100_000));
+    assert!(is_current(&store, b"a", Millis(100_000)));
 }
 
 #[test]
@@ -489,7 +486,6 @@ fn a_compressed_form_is_claimed_once_and_makes_its_entry_suspect() {
     assert!(!entry.claim_making(0, Coding::Brotli));
     assert!(entry.claim_making(0, Coding::Gzip) && entry.claim_making(1, Coding::Brotli));
     assert!(!entry.claim_making(16, Coding::Brotli), "beyond the bits");
-    entry.set_watched();
     for tag in ["fast", "best"] {
         entry.add_made(Made {
             variant: 0,

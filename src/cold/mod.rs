@@ -10,6 +10,7 @@ pub mod listeners;
 pub mod machine;
 pub mod run;
 pub mod serve;
+mod sites;
 pub mod watch;
 
 pub use listeners::{Listeners, WorkerListeners, bind};

@@ -9,8 +9,10 @@ use std::time::Duration;
 use super::certificates::{self, Keeper, Notes};
 use super::listeners::{self, Bound, WorkerListeners};
 use super::run::{ColdThread, Duties};
+use super::sites::{self, Opened};
+use super::watch::Watcher;
 use super::{descriptors, machine};
-use crate::base::limits::{CACHE_FILES_DEFAULT, CACHED_DESCRIPTORS_SHARE};
+use crate::base::limits::{CACHED_DESCRIPTORS_SHARE, POOL_JOBS_WAITING_MAX};
 use crate::cache::{Store, StoreSettings};
 use crate::config::checked::Checked;
 use crate::config::error::THREADS;
@@ -20,9 +22,7 @@ use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
 use crate::handler::files::{FileServices, Listings, Site};
 use crate::log::announce;
-use crate::route::SiteSettings;
-use crate::route::hosts::Hosts;
-use crate::route::site::Finding;
+use crate::route::Hosts;
 use crate::task::Pool;
 use crate::tls::TlsServer;
 use crate::watch::Watch;
@@ -55,10 +55,11 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
         )
     })?;
     let mut listeners = listeners::bind(&config)?;
+    let (watch, mut watcher) = Watcher::start(config.watching);
     let shared = Shared {
         tls: keeper.as_ref().map(|keeper| keeper.server.clone()),
         https_port: certificates::https_port(&config, &listeners.bound),
-        ..Shared::new(&config, engine.kind)?
+        ..Shared::new(&config, engine.kind, &mut watcher, watch, &mut notes)?
     };
     let workers = start_workers(&shared, &mut engine, &listeners.workers)?;
     // Each worker has duplicates, so that its closing them ends the listening.
@@ -74,7 +75,7 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
         announce(&start_line(&config, &engine, &listeners.bound));
     }
     notes.lines.iter().for_each(|line| log::info!("{line}"));
-    let watcher = None;
+    let watcher = Some(watcher);
     let duties = Duties { keeper, watcher };
     let exit_code = cold.run(workers, duties, config.timeouts.grace);
     drop(listeners); // Removes the files of Unix sockets.
@@ -103,44 +104,31 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(config: &Arc<Config>, engine: EngineKind) -> Result<Shared, StartError> {
-        let site = match &config.root {
-            None => Site::welcome(engine.name()),
-            Some(root) => {
-                let settings = SiteSettings {
-                    root: Some(root.clone()),
-                    finding: Finding {
-                        index_names: config.index.clone(),
-                        ..Finding::default()
-                    },
-                    ..SiteSettings::default()
-                };
-                Site::open(0, settings).map_err(|error| {
-                    StartError::machine(
-                        format!("the directory {} cannot be opened: {error}", root.display()),
-                        "let the user that runs downpour read and enter it",
-                    )
-                })?
-            }
-        };
+    fn new(
+        config: &Arc<Config>,
+        engine: EngineKind,
+        watcher: &mut Watcher,
+        watch: Watch,
+        notes: &mut Notes,
+    ) -> Result<Shared, StartError> {
+        let Opened { hosts, sites } = sites::open(config, engine.name(), &watch, watcher, notes)?;
         let (descriptors, _) = descriptors::limits();
         let sendfile_from = config.sendfile_bytes_min.max(1);
         let store = Store::new(StoreSettings {
             bytes_max: config.cache.bytes_max,
             entry_bytes_max: config.cache.entry_bytes_max.min(sendfile_from - 1),
             descriptors_max: descriptors / CACHED_DESCRIPTORS_SHARE,
-            names_max: CACHE_FILES_DEFAULT,
+            names_max: config.cache.files_max,
         });
         Ok(Shared {
             config: Arc::clone(config),
-            hosts: Arc::new(Hosts::only()),
-            sites: vec![Arc::new(site)],
+            hosts,
+            sites,
             files: FileServices {
                 store: Arc::new(store),
-                watch: Watch::default(),
-                pool: Pool::new(2, 64),
+                watch,
+                pool: Pool::new(config.workers.get(), POOL_JOBS_WAITING_MAX),
                 listings: Listings::default(),
-                kept: None,
             },
             count: ConnectionCount::new(config.limits.connections_max),
             tls: None,

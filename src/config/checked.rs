@@ -9,6 +9,9 @@ use super::tls::{self, Http2Config, TlsConfig};
 use super::{HttpsRedirect, Listen, ServeArgs, StartError, cpus, root};
 use crate::base::limits;
 use crate::engine::{EngineChoice, EngineKind, EngineSettings};
+use crate::route::site::Finding;
+use crate::route::{Hosts, SiteSettings};
+use crate::watch::Watching;
 
 /// What the machine allows, as far as flags depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +27,16 @@ pub struct Machine {
 }
 
 /// Everything that was asked for: right, complete and never changed again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The directory to serve, absolute; `None` for the welcome site.
     pub root: Option<PathBuf>,
+    /// The sites, at least one.
+    pub sites: Vec<SiteSettings>,
+    /// Whether cached files are watched.
+    pub watching: Watching,
+    /// Which host is answered by which site.
+    pub hosts: Hosts,
     /// Names that stand for their directory, in the order in which they are tried; each is one
     /// plain path segment.
     pub index: Vec<String>,
@@ -68,6 +77,8 @@ pub struct CacheConfig {
     pub bytes_max: u64,
     /// Bytes of one file; at most `bytes_max`.
     pub entry_bytes_max: u64,
+    /// Files that are known by their heads and names.
+    pub files_max: u64,
 }
 
 /// Bounds on what a peer may take.
@@ -106,7 +117,7 @@ pub struct LogConfig {
 }
 
 /// A configuration, and what its owner should hear about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Checked {
     /// The configuration.
     pub config: Config,
@@ -127,8 +138,20 @@ impl Config {
         let places = listen.len() + tls_listen.len();
         let connections_max = connections(args, workers, places, machine, &mut warnings)?;
         note_backlog(args, machine, &mut warnings);
+        let root = args.root.as_deref().map(root::check).transpose()?;
         let config = Config {
-            root: args.root.as_deref().map(root::check).transpose()?,
+            sites: vec![SiteSettings {
+                root: root.clone(),
+                finding: Finding {
+                    index_names: index(args)?,
+                    ..Finding::default()
+                },
+                reads_rule_files: true,
+                ..SiteSettings::default()
+            }],
+            hosts: Hosts::only(),
+            watching: Watching::default(),
+            root,
             index: index(args)?,
             listen,
             tls,
@@ -323,6 +346,7 @@ fn cache(args: &ServeArgs) -> Result<CacheConfig, StartError> {
     Ok(CacheConfig {
         bytes_max,
         entry_bytes_max,
+        files_max: limits::CACHE_FILES_DEFAULT,
     })
 }
 

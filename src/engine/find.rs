@@ -113,6 +113,7 @@ pub fn stat(file: impl AsFd) -> Result<FileStat, Errno> {
         | StatxFlags::MODE
         | StatxFlags::SIZE
         | StatxFlags::INO
+        | StatxFlags::NLINK
         | StatxFlags::MTIME
         | StatxFlags::CTIME;
     Ok(file_stat(&statx(file, c"", AtFlags::EMPTY_PATH, wanted)?))
@@ -125,6 +126,7 @@ fn file_stat(statx: &Statx) -> FileStat {
         len: statx.stx_size,
         device: (statx.stx_dev_major, statx.stx_dev_minor),
         inode: statx.stx_ino,
+        hard_links: statx.stx_nlink,
         modified: (statx.stx_mtime.tv_sec, statx.stx_mtime.tv_nsec),
         changed: (statx.stx_ctime.tv_sec, statx.stx_ctime.tv_nsec),
     }

@@ -104,6 +104,8 @@ pub struct FileStat {
     pub device: (u32, u32),
     /// Inode number.
     pub inode: u64,
+    /// Names that it has.
+    pub hard_links: u32,
     /// Last change of content: seconds since 1970 and nanoseconds.
     pub modified: (i64, u32),
     /// Last change of content or metadata (owner, mode, links).

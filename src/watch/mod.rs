@@ -72,6 +72,16 @@ use registry::Look;
 
 use crate::base::limits::WATCH_REQUESTS_WAITING_MAX;
 
+/// Whether cached files are watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watching {
+    /// With inotify, where that works.
+    #[default]
+    Inotify,
+    /// Not at all: cached files are compared by their age, roots are looked at once a second.
+    Off,
+}
+
 /// What workers ask. Clones share one registry.
 #[derive(Clone)]
 pub struct Watch(Option<Inner>);

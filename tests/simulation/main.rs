@@ -375,13 +375,12 @@ fn make_services(
         root: Some(site.root()),
         ..SiteSettings::default()
     };
-    let served = ServedSite::open(0, served).expect("it is there");
+    let served = ServedSite::open(0, served, &Watch::off()).expect("it is there");
     let services = FileServices {
         store: Arc::clone(store),
-        watch: Watch::default(),
+        watch: Watch::off(),
         pool: Pool::new(2, 64),
         listings: Listings::default(),
-        kept: None,
     };
     let sites = Sites::new(Arc::new(Hosts::only()), &[Arc::new(served)], &services);
     let tls = secure::server(site.beside_root());

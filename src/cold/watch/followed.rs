@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::inotify::{Inotify, Target};
 use super::root::{Identity, identity, open_root, walk_path};
 use crate::base::limits::{RACY_WINDOW, RULE_FILES_QUIET, RULE_FILES_WAIT_MAX};
-use crate::engine::FileStat;
 use crate::engine::find;
+use crate::engine::{FileStat, Links};
 
 /// A root to follow.
 pub struct Follow {
@@ -202,7 +202,7 @@ impl Followed {
 
     fn stamps_now(&self) -> Vec<Option<FileStat>> {
         let stamp = |name: &CString| -> Result<FileStat, Errno> {
-            find::stat(find::find(&self.follow.root, name)?)
+            find::stat(find::find(&self.follow.root, name, Links::Inside)?)
         };
         let files = self.follow.files.iter();
         files.map(|name| stamp(name).ok()).collect()

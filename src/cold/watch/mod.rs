@@ -37,20 +37,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 pub use followed::{Change, Follow};
 
 use crate::base::limits::{ROOT_LOOK_PAUSE, WATCH_READ_PAUSE, WATCH_RETRY_PAUSE};
-use crate::watch::{self, Asked, Fallen, Lookout, Request, Watch};
+use crate::watch::{self, Asked, Fallen, Lookout, Request, Watch, Watching};
 use followed::Followed;
 use inotify::{Inotify, Target};
 use walk::{Walker, Warned};
-
-/// Whether cached files are watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Watching {
-    /// With inotify, where that works.
-    #[default]
-    Inotify,
-    /// Not at all: cached files are compared by their age, roots are looked at once a second.
-    Off,
-}
 
 /// What watches on the cold thread.
 pub struct Watcher {

@@ -160,6 +160,7 @@ fn file_stat(stat: &libc::statx) -> FileStat {
         len: stat.stx_size,
         device: (stat.stx_dev_major, stat.stx_dev_minor),
         inode: stat.stx_ino,
+        hard_links: stat.stx_nlink,
         modified: (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
         changed: (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
     }

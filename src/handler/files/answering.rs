@@ -115,7 +115,14 @@ impl Answering<'_> {
         }
         // Who accepts nothing but a coding that is not there yet waits for it.
         if let Some((variant, coding)) = wish
-            && let Some(made) = make::now(self.services, entry, variant, coding).await
+            && let Some(made) = make::now(
+                self.services,
+                self.loader.site.kept(),
+                entry,
+                variant,
+                coding,
+            )
+            .await
         {
             entry.add_made(made);
             let fetched = self.loader.fetch(self.path, self.head).await;

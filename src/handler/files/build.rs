@@ -214,7 +214,8 @@ impl Builder<'_> {
             .await?;
         let content = placed.hold_by(&mut self.hold);
         let stat = &sidecar.located.stat;
-        let etag = file_etag(stat.modified, stat.len).with_suffix(&format!("-{}", sidecar.coding.name()));
+        let etag =
+            file_etag(stat.modified, stat.len).with_suffix(&format!("-{}", sidecar.coding.name()));
         let validators = Validators {
             etag: Some(etag),
             ..validators.clone()

@@ -117,7 +117,6 @@ pub(super) async fn load(
         by_query: true,
     };
     let outcome = Outcome::Resource(Box::new(resource));
-    // A listing depends on more names than the watch could tell: it is made again after a moment.
     Ok(Entry::new(key, outcome, Origin::Unknown, hold, now))
 }
 

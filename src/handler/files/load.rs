@@ -13,7 +13,7 @@ use crate::base::limits::LOAD_ATTEMPTS_MAX;
 use crate::cache::{Content, Entry, Hold, Lookup, Origin, Outcome, Page, Refresh, Store, Wanted};
 use crate::http::{RequestHead, SafePath, Status};
 use crate::task::Io;
-use crate::watch::Watch;
+use crate::watch::{Name, Observation, Watch};
 
 /// One load.
 #[derive(Clone, Copy)]
@@ -165,11 +165,15 @@ impl Loader<'_> {
         let Some(seen) = trail.watched() else {
             return;
         };
-        // In this order: what happens behind the registration makes it suspect again.
-        entry.set_watched();
-        if !self.watch.register(entry, seen) {
-            entry.suspect();
-        }
+        let names: Vec<(Observation, Name<'_>)> = seen
+            .iter()
+            .map(|(observation, name)| {
+                let name = name.as_ref().map_or(Name::Any, |name| Name::Is(name));
+                (*observation, name)
+            })
+            .collect();
+        // Otherwise it has changed meanwhile, or there is no room: it is compared by its age.
+        let _ = self.watch.register(entry, &names);
     }
 
     /// True when the file behind `old` is gone and its name holds a hash: who has an older page may
@@ -248,7 +252,10 @@ impl Loader<'_> {
             let states = file.states();
             let made = old.as_ref().filter(|old| old.is_unchanged(&states));
             let made = made.map_or_else(Vec::new, |old| old.made());
-            match self.build(path, key.clone(), file, &made, &resolved.vary).await {
+            match self
+                .build(path, key.clone(), file, &made, &resolved.vary)
+                .await
+            {
                 Ok(entry) => {
                     let entry = Arc::new(entry);
                     self.follow(&entry, &trail);
@@ -297,6 +304,7 @@ impl Loader<'_> {
                 match listed::load(self, path, key.clone(), &shown).await {
                     Ok(entry) => {
                         let entry = Arc::new(entry);
+                        self.follow(&entry, &trail);
                         return Fetched::lasting(entry);
                     }
                     Err(status) => (pages::error(self, path, status, &mut trail).await, false),

@@ -9,7 +9,7 @@ use super::FileServices;
 use super::{Aside, contents::is_racy_at};
 use crate::base::Now;
 use crate::cache::{BodyKey, Content, Entry, Made, Outcome, PaidBody, Representation};
-use crate::compress::{Effort, compress};
+use crate::compress::{Effort, Kept, compress};
 use crate::engine::named::read_whole;
 use crate::http::Coding;
 use crate::task::Urgency;
@@ -38,9 +38,21 @@ pub(super) fn aside(entry: &Arc<Entry>, variant: u8, coding: Coding, now: Now) -
 }
 
 /// Makes a coding of a variant: what was kept or the fast form first, then the best.
-pub(super) async fn make(services: &FileServices, entry: Arc<Entry>, variant: u8, coding: Coding) {
-    for effort in [Effort::Fast, Effort::Best] {
-        let Some(made) = form(services, &entry, variant, coding, effort).await else {
+pub(super) async fn make(
+    services: &FileServices,
+    kept: Option<Arc<Kept>>,
+    entry: Arc<Entry>,
+    variant: u8,
+    coding: Coding,
+) {
+    // The best gzip gains little and costs twenty times as much: who wants less takes another coding.
+    let efforts: &[Effort] = match coding {
+        Coding::Gzip | Coding::Identity => &[Effort::Good],
+        Coding::Zstd | Coding::Brotli => &[Effort::Fast, Effort::Best],
+    };
+    for effort in efforts.iter().copied() {
+        let Some(made) = form(services, kept.clone(), &entry, (variant, coding), effort).await
+        else {
             return;
         };
         let is_best = made.is_best;
@@ -63,19 +75,20 @@ pub(super) async fn make(services: &FileServices, entry: Arc<Entry>, variant: u8
 /// The fast form for a request that waits for it.
 pub(super) async fn now(
     services: &FileServices,
+    kept: Option<Arc<Kept>>,
     entry: &Arc<Entry>,
     variant: u8,
     coding: Coding,
 ) -> Option<Made> {
-    form(services, entry, variant, coding, Effort::Fast).await
+    form(services, kept, entry, (variant, coding), Effort::Fast).await
 }
 
 /// A form of this effort or a better one that is there already.
 async fn form(
     services: &FileServices,
+    kept: Option<Arc<Kept>>,
     entry: &Entry,
-    variant: u8,
-    coding: Coding,
+    (variant, coding): (u8, Coding),
     effort: Effort,
 ) -> Option<Made> {
     let plain = plain(entry, variant)?;
@@ -87,7 +100,6 @@ async fn form(
         }
     }
     let content = plain.content.clone();
-    let kept = services.kept.clone();
     let urgency = match effort {
         Effort::Fast | Effort::Good => Urgency::Answer,
         Effort::Best => Urgency::Background,

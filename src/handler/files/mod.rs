@@ -44,7 +44,6 @@ pub use site::{MountPoint, Site, TreeChange, open_root};
 
 use crate::base::Now;
 use crate::cache::{Entry, Freshness, Index, Outcome, Refresh, Store, Wanted};
-use crate::compress::Kept;
 use crate::exchange::{Answer, Producer};
 use crate::http::{
     Coding, Fields, HeadTemplate, Method, OwnedRequestHead, PathError, RequestHead, SafePath,
@@ -61,8 +60,6 @@ pub struct FileServices {
     pub watch: Watch,
     pub pool: Pool,
     pub listings: Listings,
-    /// Where compressed forms outlive the process.
-    pub kept: Option<Arc<Kept>>,
 }
 
 /// The files of one site, as one worker sees them.
@@ -299,7 +296,7 @@ impl Files {
                     entry,
                     variant,
                     coding,
-                } => make::make(&services, entry, variant, coding).await,
+                } => make::make(&services, site.kept(), entry, variant, coding).await,
             }
             None
         }

@@ -190,7 +190,9 @@ async fn find(
 ) -> Option<(SafePath, Located)> {
     let mut walk = loader.walk(std::mem::take(trail));
     let places = page.places(&path.to_decoded());
-    let candidates = places.iter().filter_map(|place| SafePath::from_decoded(place));
+    let candidates = places
+        .iter()
+        .filter_map(|place| SafePath::from_decoded(place));
     let mut found = None;
     for candidate in candidates {
         let (mount, inner) = loader.tree.mount_of(&candidate);

@@ -14,8 +14,8 @@ use crate::exchange::{Answer, AnswerHead, Body, Part, Parts};
 use crate::handler::errors::{self, error_answer};
 use crate::handler::redirect;
 use crate::http::{
-    Boundary, ByteRange, Coding, HeadTemplate, Method, Multipart, Ranges, RequestHead, ResponseHead,
-    Selected, Status, conditions, range,
+    Boundary, ByteRange, Coding, HeadTemplate, Method, Multipart, Ranges, RequestHead,
+    ResponseHead, Selected, Status, conditions, range,
 };
 use crate::route::Rules;
 

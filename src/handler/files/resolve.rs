@@ -8,9 +8,9 @@ use super::variants::{self, Variant};
 use super::walk::{Located, Verdict, Walk};
 use crate::engine::operation::FileKind;
 use crate::http::{RequestHead, SafePath, Status};
-use crate::route::{Action, DependsOn, RuleContext, Steered};
 use crate::route::site::{CleanUrls, SiteSettings, TrailingSlash};
 use crate::route::try_files::Try;
+use crate::route::{Action, DependsOn, RuleContext, Steered};
 
 /// Files at a root that rule over it; they are never served.
 const RULE_FILES: [&[u8]; 2] = [b"_headers", b"_redirects"];
@@ -257,6 +257,7 @@ impl Resolver<'_> {
         if located.stat.kind != FileKind::Directory {
             return Tried::Nothing;
         }
+        self.walk.observe_all(mount, &inner).await;
         Tried::Found(Found::Directory {
             mount,
             path: inner,

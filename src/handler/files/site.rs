@@ -16,11 +16,12 @@ use arc_swap::ArcSwap;
 use rustix::fs::{Mode, OFlags, open, openat};
 
 use crate::base::limits::TREES_KEPT_MAX;
+use crate::compress::Kept;
 use crate::engine::operation::SharedFile;
 use crate::handler::welcome::Welcome;
 use crate::http::SafePath;
 use crate::route::{Rules, SiteSettings};
-use crate::watch::TreeId;
+use crate::watch::{TreeId, Watch};
 
 /// Where the files of a site come from, and its rules; shared by all workers.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Site {
     /// Tells the keys of several sites apart in the one store.
     id: u16,
     settings: SiteSettings,
+    /// Where compressed forms outlive the process.
+    kept: Option<Arc<Kept>>,
     source: Source,
 }
 
@@ -64,8 +67,8 @@ pub struct MountPoint {
     /// Decoded, without slashes at its ends; empty for the root.
     pub prefix: Box<[u8]>,
     pub root: SharedFile,
-    /// What the watch knows it by; `None` when it is not watched.
-    pub watched: Option<TreeId>,
+    /// What the watch knows it by.
+    pub watched: TreeId,
 }
 
 /// What changes with a new tree; `None` for what stays.
@@ -77,6 +80,17 @@ pub struct TreeChange {
     pub in_maintenance: Option<bool>,
 }
 
+impl MountPoint {
+    /// A directory that was opened just now.
+    pub fn new(prefix: &[u8], root: SharedFile, watch: &Watch) -> MountPoint {
+        MountPoint {
+            prefix: prefix.into(),
+            watched: watch.add_tree(Arc::clone(&root)),
+            root,
+        }
+    }
+}
+
 impl Site {
     /// The files below the root of `settings`, and its mounts. Runs at start, before a worker
     /// serves. `id`: a number of its own.
@@ -84,7 +98,7 @@ impl Site {
     /// # Errors
     /// Those of the kernel when a root is missing, no directory, or may not be entered; and
     /// [`io::ErrorKind::InvalidInput`] when an index name is not the name of a file.
-    pub fn open(id: u16, settings: SiteSettings) -> io::Result<Site> {
+    pub fn open(id: u16, settings: SiteSettings, watch: &Watch) -> io::Result<Site> {
         for name in &settings.finding.index_names {
             if !SafePath::is_segment(name.as_bytes()) {
                 let message = format!("the index name {name:?} is not the name of a file");
@@ -97,18 +111,11 @@ impl Site {
         };
         let mut mounts = Vec::new();
         for mount in &settings.mounts {
-            mounts.push(MountPoint {
-                prefix: mount.prefix.as_bytes().into(),
-                root: open_root(&mount.root)?,
-                watched: None,
-            });
+            let prefix = mount.prefix.as_bytes();
+            mounts.push(MountPoint::new(prefix, open_root(&mount.root)?, watch));
         }
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.prefix.len()));
-        mounts.push(MountPoint {
-            prefix: Box::default(),
-            root: open_root(root)?,
-            watched: None,
-        });
+        mounts.push(MountPoint::new(b"", open_root(root)?, watch));
         let tree = Tree {
             generation: 0,
             mounts,
@@ -119,6 +126,7 @@ impl Site {
         Ok(Site {
             id,
             settings,
+            kept: None,
             source: Source::Directory(Current {
                 tree: ArcSwap::from_pointee(tree),
                 generation: AtomicU32::new(0),
@@ -131,8 +139,22 @@ impl Site {
         Site {
             id: 0,
             settings: SiteSettings::default(),
+            kept: None,
             source: Source::Welcome(Welcome::new(engine)),
         }
+    }
+
+    /// Keeps compressed forms there from now on.
+    #[must_use]
+    pub fn keeping(self, kept: Arc<Kept>) -> Site {
+        Site {
+            kept: Some(kept),
+            ..self
+        }
+    }
+
+    pub(super) fn kept(&self) -> Option<Arc<Kept>> {
+        self.kept.clone()
     }
 
     /// What it is asked to do.

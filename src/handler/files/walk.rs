@@ -9,7 +9,7 @@ use libc::{
 };
 
 use super::site::Tree;
-use crate::engine::operation::{FileStat, SharedFile};
+use crate::engine::operation::{FileKind, FileStat, SharedFile};
 use crate::engine::{Errno, Links};
 use crate::http::SafePath;
 use crate::task::Io;
@@ -46,17 +46,20 @@ pub(super) struct Located {
     pub(super) is_linked: bool,
 }
 
+/// A directory, and the name that was looked for in it; `None`: all of its names were.
+type Seen = (Observation, Option<Vec<u8>>);
+
 /// What was looked at, directory by directory.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
-    seen: Vec<(Observation, Vec<u8>)>,
+    seen: Vec<Seen>,
     /// Something cannot be watched: what was found must be compared with the disk now and then.
     is_blind: bool,
 }
 
 impl Trail {
     /// Each directory with a name that was looked for in it; `None` when not all is watched.
-    pub(super) fn watched(&self) -> Option<&[(Observation, Vec<u8>)]> {
+    pub(super) fn watched(&self) -> Option<&[Seen]> {
         (!self.is_blind && !self.seen.is_empty()).then_some(&self.seen)
     }
 }
@@ -73,12 +76,13 @@ pub(super) struct Walk<'a> {
 impl Walk<'_> {
     /// Finds what `path` names below a mount.
     pub(super) async fn find(&mut self, mount: usize, path: &SafePath) -> Result<Located, Verdict> {
-        self.observe(mount, path).await;
+        let name = Some(path.file_name()).filter(|name| !name.is_empty());
+        self.observe(mount, path.parent(), name).await;
         let found = self.find_unobserved(mount, path).await;
-        if let Ok(located) = &found
-            && located.is_linked
-        {
-            self.trail.is_blind = true;
+        // What has another name, too, can change by that one, in a directory that is not watched.
+        if let Ok(located) = &found {
+            let is_file = located.stat.kind == FileKind::Regular;
+            self.trail.is_blind |= located.is_linked || (is_file && located.stat.hard_links > 1);
         }
         found
     }
@@ -115,21 +119,21 @@ impl Walk<'_> {
         })
     }
 
-    async fn observe(&mut self, mount: usize, path: &SafePath) {
+    /// All names of a directory are about to be looked at.
+    pub(super) async fn observe_all(&mut self, mount: usize, directory: &SafePath) {
+        self.observe(mount, directory.as_bytes(), None).await;
+    }
+
+    async fn observe(&mut self, mount: usize, directory: &[u8], name: Option<&[u8]>) {
         if self.trail.is_blind {
             return;
         }
-        let Some(tree) = self.tree.mounts[mount].watched else {
-            self.trail.is_blind = true;
-            return;
-        };
-        match self.watch.observe(tree, path.parent()).await {
+        let tree = self.tree.mounts[mount].watched;
+        match self.watch.observe(tree, directory).await {
             Sight::Watched(observation) => {
-                let name = path.file_name();
-                let is_known =
-                    |(known, stem): &(Observation, Vec<u8>)| *known == observation && stem == name;
-                if !self.trail.seen.iter().any(is_known) {
-                    self.trail.seen.push((observation, name.to_vec()));
+                let seen = (observation, name.map(<[u8]>::to_vec));
+                if !self.trail.seen.contains(&seen) {
+                    self.trail.seen.push(seen);
                 }
             }
             Sight::Blind => self.trail.is_blind = true,

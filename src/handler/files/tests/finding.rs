@@ -9,12 +9,13 @@ use crate::handler::files::Site;
 use crate::http::Status;
 use crate::route::site::{CleanUrls, Mount, SiteSettings, TrailingSlash};
 use crate::route::try_files::{Try, TryFiles};
+use crate::watch::Watch;
 
 fn bench(change: impl FnOnce(&mut SiteSettings)) -> Bench {
     let open = |root: &Path| {
         let mut settings = plain_settings(root);
         change(&mut settings);
-        Site::open(0, settings).unwrap()
+        Site::open(0, settings, &Watch::off()).unwrap()
     };
     Bench::new(open, SETTINGS)
 }
@@ -36,8 +37,12 @@ fn leads_to(bench: &mut Bench, from: &str, to: &str) {
 
 #[track_caller]
 fn shows(bench: &mut Bench, target: &str, body: &str) {
-    bench.get(target).is(Status::OK, body.as_bytes(), Lane::Slow);
-    bench.get(target).is(Status::OK, body.as_bytes(), Lane::Fast);
+    bench
+        .get(target)
+        .is(Status::OK, body.as_bytes(), Lane::Slow);
+    bench
+        .get(target)
+        .is(Status::OK, body.as_bytes(), Lane::Fast);
 }
 
 #[track_caller]
@@ -49,7 +54,11 @@ fn is_missing(bench: &mut Bench, target: &str) {
 
 #[test]
 fn an_application_answers_for_every_path_without_a_file() {
-    let tries = TryFiles(vec![path(""), path("/"), Try::File("index.html".to_owned())]);
+    let tries = TryFiles(vec![
+        path(""),
+        path("/"),
+        Try::File("index.html".to_owned()),
+    ]);
     let mut bench = bench(|settings| settings.finding.try_files = tries);
     bench.write("index.html", "the application");
     bench.write("a.js", "code");
@@ -108,7 +117,11 @@ fn clean_addresses_both_ways() {
     shows(&mut bench, "/both", "plain");
     leads_to(&mut bench, "/index.html", "/");
     leads_to(&mut bench, "/dir/index.html", "/dir/");
-    leads_to(&mut bench, "/dir/%C3%BCber%20uns.html", "/dir/%C3%BCber%20uns");
+    leads_to(
+        &mut bench,
+        "/dir/%C3%BCber%20uns.html",
+        "/dir/%C3%BCber%20uns",
+    );
     shows(&mut bench, "/dir/%C3%BCber%20uns", "us");
     shows(&mut bench, "/", "home");
     is_missing(&mut bench, "/none");

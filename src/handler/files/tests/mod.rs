@@ -338,10 +338,9 @@ impl Bench {
 fn services(store: &Arc<Store>) -> FileServices {
     FileServices {
         store: Arc::clone(store),
-        watch: Watch::default(),
+        watch: Watch::off(),
         pool: Pool::new(2, 64),
         listings: Listings::default(),
-        kept: None,
     }
 }
 
@@ -363,7 +362,7 @@ fn plain_settings(root: &Path) -> SiteSettings {
 }
 
 fn open_site(root: &Path) -> Site {
-    Site::open(0, plain_settings(root)).unwrap()
+    Site::open(0, plain_settings(root), &Watch::off()).unwrap()
 }
 
 fn unix_now() -> u64 {
@@ -812,7 +811,7 @@ fn a_site_that_cannot_be_served_is_refused_at_start() {
     let open = |path: &Path, names: &[&str]| {
         let mut settings = plain_settings(path);
         settings.finding.index_names = names.iter().map(|name| (*name).to_owned()).collect();
-        Site::open(0, settings)
+        Site::open(0, settings, &Watch::off())
             .map(|_| ())
             .map_err(|error| error.kind())
     };
