@@ -383,7 +383,7 @@ mod tests {
         assert_eq!(config.listen, [Listen::Everywhere { port: 8080 }]);
         assert_eq!(config.workers.get(), 3, "what the control group pays for");
         assert_eq!(config.cpu_of(0), None);
-        assert_eq!(config.limits.connections_max, 20_000 - 32 - 3 * 9);
+        assert_eq!(config.limits.connections_max, 20_000 - 48 - 3 * 9);
         assert_eq!(config.root, None);
         assert_eq!(config.index, ["index.html"]);
         assert_eq!(config.engine_settings, EngineSettings::default());
@@ -406,9 +406,9 @@ mod tests {
     #[test]
     fn the_limit_of_open_files_bounds_connections() {
         let checked = check(&["--workers", "1", "--max-connections", "50000"]).unwrap();
-        assert_eq!(checked.config.limits.connections_max, 20_000 - 32 - 9);
+        assert_eq!(checked.config.limits.connections_max, 20_000 - 48 - 9);
         assert!(
-            checked.warnings[0].contains("ulimit -n 50041"),
+            checked.warnings[0].contains("ulimit -n 50057"),
             "{:?}",
             checked.warnings
         );
@@ -416,14 +416,14 @@ mod tests {
         assert_eq!(modest.config.limits.connections_max, 7);
         assert!(modest.warnings.is_empty());
         let tiny = Machine {
-            descriptors_max: 48,
+            descriptors_max: 64,
             ..machine()
         };
         let error = check_on(&tiny, &["--workers", "1"]).unwrap_err();
         assert_eq!(error.exit_code, 1);
         assert!(error.to_string().contains("ulimit -n"), "{error}");
         let least = Machine {
-            descriptors_max: 49,
+            descriptors_max: 65,
             ..machine()
         };
         let checked = check_on(&least, &["--workers", "1"]).unwrap();
@@ -452,7 +452,7 @@ mod tests {
         let tls = config.tls.unwrap();
         assert_eq!(tls.self_signed, Some(vec![]));
         assert_eq!(tls.listen.len(), 1);
-        assert_eq!(config.limits.connections_max, 20_000 - 32 - 3 * 9);
+        assert_eq!(config.limits.connections_max, 20_000 - 48 - 3 * 9);
         let words = [
             "--tls-listen",
             ":8443",

@@ -25,6 +25,7 @@ use crate::http::Field;
 use crate::route::site::{Finding, Representations, SiteSettings};
 
 mod finding;
+mod forms;
 
 const SETTINGS: StoreSettings = StoreSettings {
     bytes_max: 1024 * 1024,
