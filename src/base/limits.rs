@@ -223,8 +223,8 @@ pub const WATCHED_FRESH_FOR: Duration = Duration::from_secs(60);
 /// Files that are known by their heads and names beside those in memory, each with about a
 /// kilobyte. Flag: `--cache-files`.
 pub const CACHE_FILES_DEFAULT: u64 = 128 * 1024;
-/// A file whose body had no room in memory gets some, at the cost of others, when it is asked for so
-/// often within the time below. No flag: below it, reading it costs less than moving others.
+/// A file whose body had no room in memory gets some, at the cost of others, when it is asked for
+/// so often within the time below. No flag: below it, reading it costs less than moving others.
 pub const PROMOTE_HITS: u32 = 64;
 pub const PROMOTE_WINDOW: Duration = Duration::from_secs(8);
 /// Trees of earlier deploys that `--keep-removed` serves from. No flag: more deploys within that
@@ -243,8 +243,8 @@ pub const FILE_OPERATIONS_WAITING_MAX: usize = 16 * 1024;
 /// Entries of one directory listing; what is beyond is not shown, and the listing says so. No flag:
 /// nobody reads on so far, and a million take 60 MB while they are sent.
 pub const LISTING_ENTRIES_MAX: usize = 1_000_000;
-/// A listing of so many entries is kept like a file; a longer one is made for each request. No flag:
-/// such a page has about 60 KB.
+/// A listing of so many entries is kept like a file; a longer one is made for each request. No
+/// flag: such a page has about 60 KB.
 pub const LISTING_KEPT_ENTRIES_MAX: usize = 256;
 /// Long directories that are not read again for a moment.
 pub const LISTINGS_KEPT_MAX: usize = 4;

@@ -191,7 +191,8 @@ impl Entry {
         matches!(&self.origin, Origin::Files { states: known, racy: false } if **known == *states)
     }
 
-    /// True when its files changed so shortly before they were read that their states prove nothing.
+    /// True when its files changed so shortly before they were read that their states prove
+    /// nothing.
     pub fn is_racy(&self) -> bool {
         matches!(self.origin, Origin::Files { racy: true, .. })
     }

@@ -34,7 +34,8 @@ impl NamedFile {
     }
 }
 
-/// Reads a whole file, which may wait for a disk; `None` when it is not in the state `stat` any more.
+/// Reads a whole file, which may wait for a disk; `None` when it is not in the state `stat` any
+/// more.
 pub fn read_whole(file: impl AsFd, expected: &FileStat) -> Option<Vec<u8>> {
     let len = usize::try_from(expected.len).ok()?;
     let mut bytes = Vec::new();

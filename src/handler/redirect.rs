@@ -34,8 +34,8 @@ fn permanent(head: &RequestHead<'_>, location: Vec<u8>, body: bytes::Bytes) -> A
     }
 }
 
-/// Appends a decoded path, encoded again, as a reference that cannot leave this host: two slashes at
-/// its start would name another one (RFC 3986 §4.2), and browsers read a backslash as a slash.
+/// Appends a decoded path, encoded again, as a reference that cannot leave this host: two slashes
+/// at its start would name another one (RFC 3986 §4.2), and browsers read a backslash as a slash.
 pub(super) fn push_path(decoded: &[u8], location: &mut Vec<u8>) {
     let leading = decoded.iter().take_while(|byte| **byte == b'/').count();
     location.push(b'/');

@@ -1,7 +1,7 @@
 //! The cold thread's end: takes requests, reports what happened.
 //!
-//! Only the holder of the [`Lookout`] adds and removes directories, so that between two of its calls
-//! none of those that it has seen disappears.
+//! Only the holder of the [`Lookout`] adds and removes directories, so that between two of its
+//! calls none of those that it has seen disappears.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -12,10 +12,13 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("tls", &["base"]),
     ("route", &["base", "http"]),
     ("listing", &["base", "http"]),
-    ("cache", &["base", "engine", "http"]),
+    ("cache", &["base", "engine", "http", "watch"]),
     (
         "handler",
-        &["base", "cache", "engine", "exchange", "http", "task"],
+        &[
+            "base", "cache", "compress", "engine", "exchange", "http", "listing", "route", "task",
+            "watch",
+        ],
     ),
     (
         "conn",
@@ -27,10 +30,13 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "base", "cache", "config", "conn", "engine", "handler", "proto", "tls",
+            "base", "cache", "config", "conn", "engine", "handler", "proto", "route", "tls",
         ],
     ),
-    ("config", &["base", "engine", "http", "tls"]),
+    (
+        "config",
+        &["base", "engine", "http", "route", "tls", "watch"],
+    ),
     ("compress", &["base", "http"]),
     (
         "precompress",
@@ -41,7 +47,8 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cold",
         &[
-            "base", "cache", "config", "conn", "engine", "handler", "log", "tls", "watch", "worker",
+            "base", "cache", "compress", "config", "conn", "engine", "handler", "http", "log",
+            "route", "task", "tls", "watch", "worker",
         ],
     ),
     ("doctor", &["base", "cold", "config", "engine"]),

@@ -45,7 +45,8 @@ pub(super) async fn make(
     variant: u8,
     coding: Coding,
 ) {
-    // The best gzip gains little and costs twenty times as much: who wants less takes another coding.
+    // The best gzip gains little and costs twenty times as much: who wants less takes another
+    // coding.
     let efforts: &[Effort] = match coding {
         Coding::Gzip | Coding::Identity => &[Effort::Good],
         Coding::Zstd | Coding::Brotli => &[Effort::Fast, Effort::Best],

@@ -3,15 +3,15 @@
 //!
 //! ```text
 //! serve(head) -> Hit | Answer     known and fresh
-//!             -> Slow             load(head, why, io) -> Loaded { answer, remember } -> remember(…)
+//!             -> Slow             load(head, why, io) -> Loaded; remember(what it says)
 //! an aside came with the answer: do_aside(it, io) runs beside it
 //! once a second: sweep()
 //! ```
 //!
 //! From the inside: `site` is what is served, `walk` looks names up, `resolve` and `variants` find
 //! what stands behind a path, `contents` reads it, `build` and `render` make an entry of it, `load`
-//! says when; `choose` and `reply` answer a request from an entry, `pages` are the answers without a
-//! resource, `listed` shows directories, `make` compresses beside the answers.
+//! says when; `choose` and `reply` answer a request from an entry, `pages` are the answers without
+//! a resource, `listed` shows directories, `make` compresses beside the answers.
 
 mod answering;
 mod build;

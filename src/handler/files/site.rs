@@ -226,8 +226,8 @@ impl Site {
     }
 
     /// The key of a path in the store: the site, the generation, the host where rules tell hosts
-    /// apart, and the path as decoded, with its final slash, since `dir` is a redirect and `dir/` an
-    /// index. No path has a NUL.
+    /// apart, and the path as decoded, with its final slash, since `dir` is a redirect and `dir/`
+    /// an index. No path has a NUL.
     pub(super) fn store_key(
         &self,
         generation: u32,

@@ -87,7 +87,8 @@ impl Walk<'_> {
         found
     }
 
-    /// The same for a name that stands beside one that was looked for just now, and shares its stem.
+    /// The same for a name that stands beside one that was looked for just now, and shares its
+    /// stem.
     pub(super) async fn find_unobserved(
         &self,
         mount: usize,

@@ -33,14 +33,18 @@ fn ask(bench: &mut Bench, target: &str, name: &str, value: &str) -> Seen {
 /// Sets the time of a file's last change, so many seconds after a fixed moment.
 fn date(bench: &Bench, name: &str, seconds: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
-    let file = fs::File::options().write(true).open(bench.directory.path().join(name));
+    let file = fs::File::options()
+        .write(true)
+        .open(bench.directory.path().join(name));
     file.unwrap()
         .set_times(FileTimes::new().set_modified(time))
         .unwrap();
 }
 
 fn text() -> String {
-    (0..400).map(|n| format!("line {n} of a page of text\n")).collect()
+    (0..400)
+        .map(|n| format!("line {n} of a page of text\n"))
+        .collect()
 }
 
 #[test]
@@ -62,7 +66,8 @@ fn sidecars_are_sent_to_who_accepts_them_unless_they_are_older() {
         .open(bench.directory.path().join("a.css.zst"))
         .unwrap();
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
-    file.set_times(FileTimes::new().set_modified(long_ago)).unwrap();
+    file.set_times(FileTimes::new().set_modified(long_ago))
+        .unwrap();
     let rows = [
         ("br, gzip", "brotli", Some("br")),
         ("gzip", "gzip", Some("gzip")),
@@ -76,7 +81,11 @@ fn sidecars_are_sent_to_who_accepts_them_unless_they_are_older() {
     for round in 0..2 {
         for (value, body, coding) in rows {
             let seen = ask(&mut bench, "/a.css", "Accept-Encoding", value);
-            let lane = if round == 0 && value == rows[0].0 { Lane::Slow } else { Lane::Fast };
+            let lane = if round == 0 && value == rows[0].0 {
+                Lane::Slow
+            } else {
+                Lane::Fast
+            };
             seen.is(Status::OK, body.as_bytes(), lane);
             assert_eq!(seen.field("Content-Encoding"), coding, "{value}");
             assert_eq!(seen.field("Vary"), Some("Accept-Encoding"));
@@ -88,7 +97,11 @@ fn sidecars_are_sent_to_who_accepts_them_unless_they_are_older() {
     tags.dedup();
     assert_eq!(tags.len(), 3, "one strong tag for each form: {tags:?}");
     let plain = bench.get("/a.css");
-    assert_eq!(plain.field("Vary"), Some("Accept-Encoding"), "this one varies, too");
+    assert_eq!(
+        plain.field("Vary"),
+        Some("Accept-Encoding"),
+        "this one varies, too"
+    );
     let tag = plain.field("ETag").unwrap().to_owned();
     let fields = [("Accept-Encoding", "br"), ("If-None-Match", &*tag)];
     let other = bench.request(Method::Get, "/a.css", &fields);
@@ -173,8 +186,16 @@ fn who_refuses_the_file_as_it_is_waits_for_a_form() {
     });
     bench.write("a.html", text());
     bench.write("a.bin", "bytes");
-    let seen = ask(&mut bench, "/a.html", "Accept-Encoding", "gzip, identity;q=0");
-    assert_eq!((seen.status, seen.field("Content-Encoding")), (Status::OK, Some("gzip")));
+    let seen = ask(
+        &mut bench,
+        "/a.html",
+        "Accept-Encoding",
+        "gzip, identity;q=0",
+    );
+    assert_eq!(
+        (seen.status, seen.field("Content-Encoding")),
+        (Status::OK, Some("gzip"))
+    );
     for accepts in ["identity;q=0", "*;q=0"] {
         let seen = ask(&mut bench, "/a.bin", "Accept-Encoding", accepts);
         assert_eq!(seen.status, Status::OK, "it does not vary: {accepts}");
@@ -206,15 +227,25 @@ fn languages_by_three_kinds_of_names() {
             ("", "english", "en"),
         ] {
             let seen = ask(&mut bench, "/page.html", "Accept-Language", accepts);
-            assert_eq!((seen.status, &*seen.body), (Status::OK, body.as_bytes()), "{accepts}");
+            assert_eq!(
+                (seen.status, &*seen.body),
+                (Status::OK, body.as_bytes()),
+                "{accepts}"
+            );
             assert_eq!(seen.field("Content-Language"), Some(language));
             assert_eq!(seen.field("Vary"), Some("Accept-Language"));
             assert_eq!(seen.field("Content-Type"), Some("text/html; charset=utf-8"));
         }
         let only = ask(&mut bench, "/only.html", "Accept-Language", "fr");
-        assert_eq!((&*only.body, only.field("Content-Language")), (&b"nur deutsch"[..], Some("de")));
+        assert_eq!(
+            (&*only.body, only.field("Content-Language")),
+            (&b"nur deutsch"[..], Some("de"))
+        );
         let plain = bench.get("/plain.html");
-        assert_eq!((plain.field("Content-Language"), plain.field("Vary")), (None, None));
+        assert_eq!(
+            (plain.field("Content-Language"), plain.field("Vary")),
+            (None, None)
+        );
         let by_name = bench.get("/page.de.html");
         assert_eq!(by_name.field("Content-Language"), Some("de"));
         assert_eq!(by_name.field("Vary"), None);
@@ -264,11 +295,25 @@ fn other_media_types_beside_images_and_pages() {
             ("/a.jpg", browser, "avif", "image/avif"),
             ("/a.jpg", "image/webp,*/*;q=0.5", "webp", "image/webp"),
             ("/a.jpg", "*/*", "jpeg", "image/jpeg"),
-            ("/page.html", "text/markdown", "# page", "text/markdown; charset=utf-8"),
-            ("/page.html", "text/html,*/*;q=0.8", "<p>page", "text/html; charset=utf-8"),
+            (
+                "/page.html",
+                "text/markdown",
+                "# page",
+                "text/markdown; charset=utf-8",
+            ),
+            (
+                "/page.html",
+                "text/html,*/*;q=0.8",
+                "<p>page",
+                "text/html; charset=utf-8",
+            ),
         ] {
             let seen = ask(&mut bench, target, "Accept", accepts);
-            assert_eq!((seen.status, &*seen.body), (Status::OK, body.as_bytes()), "{accepts}");
+            assert_eq!(
+                (seen.status, &*seen.body),
+                (Status::OK, body.as_bytes()),
+                "{accepts}"
+            );
             assert_eq!(seen.field("Content-Type"), Some(media));
             assert_eq!(seen.field("Vary"), Some("Accept"));
         }

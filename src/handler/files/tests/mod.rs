@@ -322,7 +322,10 @@ impl Bench {
                 if let Some(remember) = loaded.remember {
                     self.files.remember(remember, now);
                 }
-                (seen_answer(&loaded.answer, Lane::Slow), None)
+                (
+                    seen_answer(&loaded.answer, Lane::Slow),
+                    loaded.aside.map(|(aside, _)| aside),
+                )
             }
         };
         if let Some(aside) = aside {
