@@ -1,7 +1,7 @@
 //! What is sent of a resource, rendered once: its representations, or one fixed page.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -37,6 +37,9 @@ pub struct Representation {
     pub content: Content,
     /// Codings that could be made of it and are not there yet.
     pub makes: CodingSet,
+    /// The head of a 206 answer with one part, but for the fields that describe the part; rendered
+    /// when the first is asked for.
+    pub partial: OnceLock<HeadTemplate>,
 }
 
 /// The metadata of a representation (RFC 9110 §8).

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
@@ -59,6 +59,7 @@ fn entry(path: &[u8], content: Content, hold: Hold, racy: bool, now: Millis) -> 
         len,
         content,
         makes: CodingSet::default(),
+        partial: OnceLock::new(),
     };
     let resource = Resource {
         first,

@@ -121,6 +121,32 @@ impl HeadTemplate {
         }
     }
 
+    /// This head with further fields, whose values hold neither CR, LF nor NUL.
+    #[must_use]
+    pub fn with_fields(&self, fields: &[(&str, &[u8])]) -> HeadTemplate {
+        let lines: usize = fields
+            .iter()
+            .map(|(name, value)| 2 * (name.len() + value.len() + 8))
+            .sum();
+        let mut renderings = Vec::with_capacity(self.renderings.len() + lines);
+        renderings.extend_from_slice(self.h1());
+        for (name, value) in fields {
+            for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+                renderings.extend_from_slice(piece);
+            }
+        }
+        let h1_bytes = u32::try_from(renderings.len()).expect("a head is far below 4 GiB");
+        renderings.extend_from_slice(self.h2());
+        for (name, value) in fields {
+            hpack_block::field(&mut renderings, name, value);
+        }
+        HeadTemplate {
+            status: self.status,
+            h1_bytes,
+            renderings: renderings.into(),
+        }
+    }
+
     /// The status.
     pub fn status(&self) -> Status {
         self.status
@@ -182,6 +208,19 @@ mod tests {
         assert_eq!(head.get("x-A"), Some(&b"3"[..]));
         head.remove("SERVER");
         assert_eq!(head.get("Server"), None);
+    }
+
+    #[test]
+    fn a_template_with_further_fields_is_that_of_the_longer_head() {
+        let head = ResponseHead::new(Status::PARTIAL_CONTENT).with("Server", "downpour");
+        let longer = head
+            .clone()
+            .with("Content-Range", "bytes 0-1/2")
+            .with_length(2);
+        let fields: [(&str, &[u8]); 2] =
+            [("Content-Range", b"bytes 0-1/2"), ("Content-Length", b"2")];
+        let template = HeadTemplate::new(&head).with_fields(&fields);
+        assert_eq!(template, HeadTemplate::new(&longer));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The heads of a representation (RFC 9110 §8, §15.3.1, §15.3.7, §15.4.5), dressed by the rules.
 
+use std::sync::OnceLock;
+
 use crate::cache::{About, Content, Representation, Vary};
 use crate::handler::SERVER;
 use crate::http::{Coding, CodingSet, HeadTemplate, ResponseHead, Status, Validators, date};
@@ -58,6 +60,7 @@ pub(in crate::handler) fn representation(
         len,
         content,
         makes: CodingSet::default(),
+        partial: OnceLock::new(),
     }
 }
 

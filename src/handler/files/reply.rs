@@ -210,7 +210,7 @@ fn part_head(
     representation: &Representation,
     scene: Scene<'_>,
     finish: impl FnOnce(&mut ResponseHead),
-) -> AnswerHead {
+) -> ResponseHead {
     let decoded = crate::http::SafePath::parse(head.path).map(|path| path.to_decoded());
     let decoded = decoded.unwrap_or_default();
     let name = memchr::memrchr(b'/', &decoded).map_or(0, |slash| slash + 1);
@@ -230,7 +230,7 @@ fn part_head(
         .with("Accept-Ranges", "bytes");
     finish(&mut fresh);
     dress.put_on(&about.media_type, &mut fresh);
-    AnswerHead::Fresh(fresh)
+    fresh
 }
 
 /// RFC 9110 §15.3.7.1
@@ -244,15 +244,18 @@ fn partial<'a>(
     let Some(content) = Source::of(representation) else {
         return Reply::Slow;
     };
-    let fresh = part_head(head, resource, representation, scene, |fresh| {
-        fresh.add("Content-Range".into(), range.content_range().into());
-        fresh.add("Content-Length".into(), range.len().to_string().into());
+    let template = representation.partial.get_or_init(|| {
+        HeadTemplate::new(&part_head(head, resource, representation, scene, |_| {}))
     });
+    let head = AnswerHead::Template(template.with_fields(&[
+        ("Content-Range", range.content_range().as_bytes()),
+        ("Content-Length", range.len().to_string().as_bytes()),
+    ]));
     let body = match content.part(range.start(), range.len()) {
         Part::Bytes(bytes) => Body::Bytes(bytes),
         Part::File(range) => Body::File(range),
     };
-    Reply::Made(Answer { head: fresh, body })
+    Reply::Made(Answer { head, body })
 }
 
 /// RFC 9110 §15.3.7.2
@@ -279,7 +282,8 @@ fn parts<'a>(
     }
     parts.push(Part::Bytes(multipart.last().into()));
     let body = Body::Parts(parts);
-    Reply::Made(Answer { head: fresh, body })
+    let head = AnswerHead::Fresh(fresh);
+    Reply::Made(Answer { head, body })
 }
 
 /// Where parts of a representation are taken from.
