@@ -16,7 +16,7 @@ use crate::base::limits::{CACHED_DESCRIPTORS_SHARE, POOL_JOBS_WAITING_MAX};
 use crate::cache::{Store, StoreSettings};
 use crate::config::checked::Checked;
 use crate::config::error::THREADS;
-use crate::config::{Config, ServeArgs, StartError, cpus};
+use crate::config::{Asked, Config, StartError, cpus};
 use crate::conn::ConnectionCount;
 use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
@@ -29,9 +29,9 @@ use crate::watch::Watch;
 use crate::worker::{self, Handle, Message, WorkerListener, WorkerSetup};
 
 /// Raises the limit of open files and holds the arguments against this machine.
-pub fn prepare(args: &ServeArgs) -> Result<Checked, StartError> {
+pub fn prepare(asked: &Asked) -> Result<Checked, StartError> {
     descriptors::raise();
-    Config::check(args, &machine::read())
+    Config::check(asked, &machine::read())
 }
 
 /// Serves until a signal ends it. Nothing is logged before all that may fail has succeeded, so that
@@ -235,11 +235,14 @@ fn start_line(config: &Config, engine: &Decision, bound: &[Bound]) -> String {
     if !config.cpus.is_empty() {
         add(format_args!(" on processors {}", cpus::show(&config.cpus)));
     }
-    match &config.root {
-        Some(root) => add(format_args!(", serving {}", root.display())),
-        None => add(format_args!(
-            ", serving the welcome page (for a site: downpour serve DIR)"
-        )),
+    match &config.sites[..] {
+        [site] => match &site.root {
+            Some(root) => add(format_args!(", serving {}", root.display())),
+            None => add(format_args!(
+                ", serving the welcome page (for a site: downpour serve DIR)"
+            )),
+        },
+        sites => add(format_args!(", serving {} sites", sites.len())),
     }
     line
 }

@@ -1,17 +1,19 @@
 //! The checked configuration: what flags, environment and machine agree on.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::quantity::Bytes;
 use super::tls::{self, Http2Config, TlsConfig};
-use super::{HttpsRedirect, Listen, ServeArgs, StartError, cpus, root};
+use super::sites::{self, Sites};
+use super::{Asked, HttpsRedirect, Listen, ServeArgs, StartError, cpus};
 use crate::base::limits;
 use crate::engine::{EngineChoice, EngineKind, EngineSettings};
-use crate::route::site::Finding;
 use crate::route::{Hosts, SiteSettings};
 use crate::watch::Watching;
+
+/// How long browsers come by HTTPS only where a site wants them to be careful: a year.
+const HSTS_SECONDS_DEFAULT: u64 = 365 * 24 * 60 * 60;
 
 /// What the machine allows, as far as flags depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,17 +31,12 @@ pub struct Machine {
 /// Everything that was asked for: right, complete and never changed again.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The directory to serve, absolute; `None` for the welcome site.
-    pub root: Option<PathBuf>,
     /// The sites, at least one.
     pub sites: Vec<SiteSettings>,
     /// Whether cached files are watched.
     pub watching: Watching,
     /// Which host is answered by which site.
     pub hosts: Hosts,
-    /// Names that stand for their directory, in the order in which they are tried; each is one
-    /// plain path segment.
-    pub index: Vec<String>,
     /// Where to listen for plain HTTP; empty only where `tls` has a place. No place twice.
     pub listen: Vec<Listen>,
     /// How TLS is spoken, and where.
@@ -127,32 +124,36 @@ pub struct Checked {
 
 impl Config {
     /// Holds the arguments against each other and against the machine.
-    pub fn check(args: &ServeArgs, machine: &Machine) -> Result<Checked, StartError> {
+    pub fn check(asked: &Asked, machine: &Machine) -> Result<Checked, StartError> {
+        let args = &asked.args;
         let mut warnings = Vec::new();
         let cpus = pinned(args, machine)?;
         let workers = workers(args, &cpus, machine);
-        let tls = tls::check(&args.tls, args.tls_places()?)?;
+        let mut tls = tls::check(&args.tls, args.tls_places()?)?;
         let tls_listen = tls.as_ref().map_or(&[][..], |tls| &tls.listen);
         let listen = places(args, tls_listen)?;
         tls::check_redirect(args.tls.https_redirect, &listen, tls.as_ref())?;
         let places = listen.len() + tls_listen.len();
         let connections_max = connections(args, workers, places, machine, &mut warnings)?;
         note_backlog(args, machine, &mut warnings);
-        let root = args.root.as_deref().map(root::check).transpose()?;
+        let Sites {
+            sites,
+            hosts,
+            security_headers,
+        } = sites::sites(asked)?;
+        if let Some(tls) = &mut tls
+            && security_headers
+            && tls.hsts.is_none()
+        {
+            tls.hsts = Some(format!("max-age={HSTS_SECONDS_DEFAULT}"));
+        }
         let config = Config {
-            sites: vec![SiteSettings {
-                root: root.clone(),
-                finding: Finding {
-                    index_names: index(args)?,
-                    ..Finding::default()
-                },
-                reads_rule_files: true,
-                ..SiteSettings::default()
-            }],
-            hosts: Hosts::only(),
-            watching: Watching::default(),
-            root,
-            index: index(args)?,
+            sites,
+            hosts,
+            watching: match args.watch {
+                true => Watching::Inotify,
+                false => Watching::Off,
+            },
             listen,
             tls,
             https_redirect: args.tls.https_redirect,
@@ -293,19 +294,6 @@ fn note_backlog(args: &ServeArgs, machine: &Machine, warnings: &mut Vec<String>)
     }
 }
 
-fn index(args: &ServeArgs) -> Result<Vec<String>, StartError> {
-    for name in &args.index {
-        let plain = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
-        if !plain {
-            return Err(StartError::usage(
-                format!("--index does not take {name:?}"),
-                "it is the name of a file without a path, as in index.html",
-            ));
-        }
-    }
-    Ok(args.index.clone())
-}
-
 fn engine_settings(args: &ServeArgs) -> Result<EngineSettings, StartError> {
     if let EngineChoice::Only(kind @ (EngineKind::Epoll | EngineKind::TokioUring)) = args.engine
         && args.sqpoll.0.is_some()
@@ -346,7 +334,7 @@ fn cache(args: &ServeArgs) -> Result<CacheConfig, StartError> {
     Ok(CacheConfig {
         bytes_max,
         entry_bytes_max,
-        files_max: limits::CACHE_FILES_DEFAULT,
+        files_max: args.cache_files,
     })
 }
 
@@ -354,6 +342,7 @@ fn cache(args: &ServeArgs) -> Result<CacheConfig, StartError> {
 mod tests {
     use super::*;
     use crate::config::args::{Command, read};
+    use crate::config::usage::Refusal;
 
     fn machine() -> Machine {
         Machine {
@@ -367,7 +356,8 @@ mod tests {
     fn check_on(machine: &Machine, words: &[&str]) -> Result<Checked, StartError> {
         let line = ["downpour", "serve"].iter().chain(words);
         match read(line.map(std::ffi::OsString::from)) {
-            Ok(Command::Serve(args)) => Config::check(&args, machine),
+            Ok(Command::Serve(asked)) => Config::check(&asked, machine),
+            Err(Refusal::Wrong(error)) => Err(error),
             other => panic!("{words:?} gave {other:?}"),
         }
     }
@@ -384,8 +374,9 @@ mod tests {
         assert_eq!(config.workers.get(), 3, "what the control group pays for");
         assert_eq!(config.cpu_of(0), None);
         assert_eq!(config.limits.connections_max, 20_000 - 48 - 3 * 9);
-        assert_eq!(config.root, None);
-        assert_eq!(config.index, ["index.html"]);
+        assert_eq!(config.sites.len(), 1);
+        assert_eq!(config.sites[0].root, None);
+        assert_eq!(config.sites[0].finding.index_names, ["index.html"]);
         assert_eq!(config.engine_settings, EngineSettings::default());
         assert!(config.log.start_line);
     }
@@ -585,7 +576,7 @@ mod tests {
         let config = check(&["--index", "a.html", "--index", "b.htm"])
             .unwrap()
             .config;
-        assert_eq!(config.index, ["a.html", "b.htm"]);
+        assert_eq!(config.sites[0].finding.index_names, ["a.html", "b.htm"]);
         for name in ["", ".", "..", "a/b", "/a"] {
             assert_eq!(
                 check(&["--index", name]).unwrap_err().exit_code,

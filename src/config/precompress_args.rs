@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::args::{boolean, within};
+use super::values::{boolean, within};
 use super::quantity::{OrAuto, count};
 use crate::base::limits::PRECOMPRESS_JOBS_MAX;
 use crate::http::Coding;
