@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::StartError;
 use super::file::{self, ConfigFile};
 use super::precompress_args::PrecompressArgs;
 use super::serve_args::ServeArgs;
 use super::settings::Settings;
 use super::site_args::SiteArgs;
 use super::usage::Refusal;
-use super::StartError;
 
 const SERVE_EXAMPLES: &str = "\
 Every flag is an environment variable too: --cache-size is DOWNPOUR_CACHE_SIZE,
@@ -173,7 +173,9 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Command, Refusa
 /// Lays what was said over what stands in a file.
 fn lay(said: &Settings, path: Option<PathBuf>) -> Result<Asked, StartError> {
     let (serve, site) = (serve_definition(), site_definition());
-    let file = path.map(|path| file::read(&path, &serve, &site)).transpose()?;
+    let file = path
+        .map(|path| file::read(&path, &serve, &site))
+        .transpose()?;
     let settings = match &file {
         Some(file) => said.over(&file.settings),
         None => said.clone(),

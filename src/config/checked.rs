@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::quantity::Bytes;
-use super::tls::{self, Http2Config, TlsConfig};
 use super::sites::{self, Sites};
+use super::tls::{self, Http2Config, TlsConfig};
 use super::{Asked, HttpsRedirect, Listen, ServeArgs, StartError, cpus};
 use crate::base::limits;
 use crate::engine::{EngineChoice, EngineKind, EngineSettings};

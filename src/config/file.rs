@@ -125,7 +125,9 @@ impl Reader<'_> {
             rules: Vec::new(),
         };
         let (table, errors) = DeTable::parse_recoverable(self.text);
-        let only_duplicates = errors.iter().all(|error| error.message() == "duplicate key");
+        let only_duplicates = errors
+            .iter()
+            .all(|error| error.message() == "duplicate key");
         for error in &errors {
             let line = error.span().map(|span| line_at(self.text, span.start));
             let named = error.span().and_then(|span| self.text.get(span));
@@ -309,7 +311,10 @@ impl Reader<'_> {
                 }
             }
         }
-        let is_empty_list = value.get_ref().as_array().is_some_and(|list| list.is_empty());
+        let is_empty_list = value
+            .get_ref()
+            .as_array()
+            .is_some_and(|list| list.is_empty());
         if is_empty_list && !flag.get_default_values().is_empty() {
             let sentence = format!("{key} is an empty list; leave the key out or name a value");
             self.problems.add(Some(line), sentence);
@@ -327,8 +332,14 @@ impl Reader<'_> {
         } else if key == "config" {
             "there is no key \"config\"; a configuration is one file".to_owned()
         } else {
-            let own: &[&str] = if is_site { SITE_KEYS } else { &["site", "rule"] };
-            let known = keys::keys(command).map(keys::name).chain(own.iter().copied());
+            let own: &[&str] = if is_site {
+                SITE_KEYS
+            } else {
+                &["site", "rule"]
+            };
+            let known = keys::keys(command)
+                .map(keys::name)
+                .chain(own.iter().copied());
             unknown(key, known)
         };
         self.problems.add(Some(line), sentence);

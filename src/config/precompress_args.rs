@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::values::{boolean, within};
 use super::quantity::{OrAuto, count};
+use super::values::{boolean, within};
 use crate::base::limits::PRECOMPRESS_JOBS_MAX;
 use crate::http::Coding;
 

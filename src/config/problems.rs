@@ -41,10 +41,7 @@ impl Problems {
 }
 
 /// The nearest of some names, when one is near enough to be meant.
-pub(super) fn nearest<'a>(
-    name: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const NEAR: f64 = 0.8;
     let name = name.to_lowercase().replace('_', "-");
     let closeness = |known: &str| strsim::jaro_winkler(&name, known);

@@ -41,10 +41,7 @@ impl RuleTexts {
             texts.iter().cloned().chain(in_tables).collect()
         };
         let first = |key: &'static str, texts: &[String]| {
-            let in_tables = tables
-                .clone()
-                .rev()
-                .flat_map(move |table| table.texts(key));
+            let in_tables = tables.clone().rev().flat_map(move |table| table.texts(key));
             in_tables.chain(texts.iter().cloned()).collect()
         };
         RuleTexts {

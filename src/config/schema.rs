@@ -43,7 +43,10 @@ fn rule() -> String {
         };
         properties.push(((*key).to_owned(), form));
     }
-    let headers = format!("{{\"type\":\"object\",\"additionalProperties\":{}}}", or_list(text));
+    let headers = format!(
+        "{{\"type\":\"object\",\"additionalProperties\":{}}}",
+        or_list(text)
+    );
     properties.push(("headers".to_owned(), headers));
     properties.push(("status".to_owned(), "{\"type\":\"integer\"}".to_owned()));
     object(&properties)
@@ -61,14 +64,20 @@ fn described(flag: &clap::Arg) -> String {
     };
     let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
     let defaults = flag.get_default_values();
-    let default = defaults.first().map(|text| text.to_string_lossy().into_owned());
+    let default = defaults
+        .first()
+        .map(|text| text.to_string_lossy().into_owned());
     let default = match default.as_deref() {
         None => String::new(),
         Some(boolean @ ("true" | "false")) => format!(",\"default\":{boolean}"),
         Some(text) if text.parse::<u32>().is_ok() => format!(",\"default\":{text}"),
         Some(text) => format!(",\"default\":{}", quote(text)),
     };
-    format!("{{\"description\":{}{default},{}", quote(&help), &forms[1..])
+    format!(
+        "{{\"description\":{}{default},{}",
+        quote(&help),
+        &forms[1..]
+    )
 }
 
 fn form(form: &Form) -> String {
@@ -144,7 +153,10 @@ mod tests {
             assert!(site["properties"][*key].is_object(), "{key}");
         }
         for key in rule_table::OWN_KEYS {
-            assert!(properties["rule"]["items"]["properties"][*key].is_object(), "{key}");
+            assert!(
+                properties["rule"]["items"]["properties"][*key].is_object(),
+                "{key}"
+            );
         }
     }
 }

@@ -9,7 +9,8 @@ use super::keys::{self, Form};
 use super::rule_table::RuleTable;
 use super::settings::{Origin, Setting, Settings};
 
-/// Writes what flags, environment, file and defaults say together. Read as a file, it says the same.
+/// Writes what flags, environment, file and defaults say together. Read as a file, it says the
+/// same.
 pub fn show(asked: &Asked) -> String {
     let mut out = String::new();
     let file = asked.file.as_ref();
@@ -65,7 +66,10 @@ fn settings(out: &mut String, definition: &clap::Command, settings: &Settings, f
             (false, _) => values.concat(),
         };
         let origin = origin(setting, file);
-        line(out, format_args!("{} = {value} # {origin}", keys::name(flag)));
+        line(
+            out,
+            format_args!("{} = {value} # {origin}", keys::name(flag)),
+        );
     }
 }
 
@@ -83,7 +87,9 @@ fn value(flag: &clap::Arg, text: &OsStr) -> String {
     let text = text.to_string_lossy();
     let forms = keys::forms(flag);
     let is_boolean = matches!(&*text, "true" | "false") && forms.contains(&Form::Boolean);
-    let has_numbers = forms.iter().any(|form| matches!(form, Form::Count | Form::Port));
+    let has_numbers = forms
+        .iter()
+        .any(|form| matches!(form, Form::Count | Form::Port));
     let is_number = has_numbers && text.parse::<u32>().is_ok();
     if is_boolean || is_number {
         return text.into_owned();
@@ -174,9 +180,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");
         std::fs::write(&path, "backlog = 100\n").unwrap();
-        let shown = show(&asked(&["--config", path.to_str().unwrap(), "--workers", "2"]));
+        let shown = show(&asked(&[
+            "--config",
+            path.to_str().unwrap(),
+            "--workers",
+            "2",
+        ]));
         assert!(shown.contains("workers = 2 # flag\n"), "{shown}");
-        assert!(shown.contains("backlog = 100 # ") && shown.contains("a.toml:1\n"), "{shown}");
-        assert!(shown.contains("cache-size = \"256M\" # default\n"), "{shown}");
+        assert!(
+            shown.contains("backlog = 100 # ") && shown.contains("a.toml:1\n"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("cache-size = \"256M\" # default\n"),
+            "{shown}"
+        );
     }
 }

@@ -97,14 +97,9 @@ pub struct SiteArgs {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub list: bool,
 
-    /// Serve a removed file whose name holds a hash for so long, as in 10m: pages of before a deploy
-    /// still ask for it
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "0s",
-        help_heading = "Site"
-    )]
+    /// Serve a removed file whose name holds a hash for so long, as in 10m: pages of before a
+    /// deploy still ask for it
+    #[arg(long, value_name = "TIME", default_value = "0s", help_heading = "Site")]
     #[arg(env = "DOWNPOUR_KEEP_REMOVED", hide_env = true, value_parser = days)]
     pub keep_removed: Duration,
 
@@ -173,8 +168,8 @@ pub struct SiteArgs {
 /// The flags of a site's rules, which stand in [`RuleTexts`](super::rules::RuleTexts) as texts.
 #[derive(Debug, Args)]
 pub struct RuleArgs {
-    /// Field of answers, for all paths or those of a glob, as in '/api/** X-A: b'; +NAME: VALUE adds
-    /// one more, !NAME takes it away; repeatable
+    /// Field of answers, for all paths or those of a glob, as in '/api/** X-A: b'; +NAME: VALUE
+    /// adds one more, !NAME takes it away; repeatable
     #[arg(long, value_name = "[GLOB ]NAME: VALUE", help_heading = "Rules")]
     #[arg(env = "DOWNPOUR_HEADER", hide_env = true)]
     pub header: Vec<String>,
@@ -198,7 +193,8 @@ pub struct RuleArgs {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub security_headers: bool,
 
-    /// Send clients elsewhere, as in '/old/* /new/:splat 308'; repeatable, the first that fits counts
+    /// Send clients elsewhere, as in '/old/* /new/:splat 308'; repeatable, the first that fits
+    /// counts
     #[arg(long, value_name = "FROM TO [STATUS]", help_heading = "Rules")]
     #[arg(env = "DOWNPOUR_REDIRECT", hide_env = true)]
     pub redirect: Vec<String>,
@@ -208,7 +204,8 @@ pub struct RuleArgs {
     #[arg(env = "DOWNPOUR_REWRITE", hide_env = true)]
     pub rewrite: Vec<String>,
 
-    /// Page of the site for an error, as in 404=/404.html or '/de/** 4xx=/de/error.html'; repeatable
+    /// Page of the site for an error, as in 404=/404.html or '/de/** 4xx=/de/error.html';
+    /// repeatable
     #[arg(long, value_name = "[GLOB ]STATUS=PAGE", help_heading = "Rules")]
     #[arg(env = "DOWNPOUR_ERROR_PAGE", hide_env = true)]
     pub error_page: Vec<String>,

@@ -117,7 +117,9 @@ fn hosts(asked: &Asked, file: &ConfigFile, problems: &mut Problems) -> Option<Ho
             let Ok(name) = HostName::parse(text) else {
                 continue; // It was told when the file was read.
             };
-            let before = seen.iter().find(|(known, at, _)| *known == name && *at != position);
+            let before = seen
+                .iter()
+                .find(|(known, at, _)| *known == name && *at != position);
             if let Some((_, _, before)) = before {
                 let sentence = format!("{text} belongs to the site of line {before} already");
                 problems.add(Some(*line), sentence);
@@ -126,7 +128,9 @@ fn hosts(asked: &Asked, file: &ConfigFile, problems: &mut Problems) -> Option<Ho
             seen.push((name.clone(), position, *line));
             names.push(name);
         }
-        let line = table.default_line.or(table.names.is_empty().then_some(table.line));
+        let line = table
+            .default_line
+            .or(table.names.is_empty().then_some(table.line));
         match (line, default) {
             (Some(line), Some((_, before))) => {
                 let sentence = format!("the site of line {before} is the default one already");
@@ -176,7 +180,12 @@ fn finding(source: &Source<'_>) -> Result<Finding, StartError> {
         None => None,
     };
     if spa.is_some() && !args.tries.is_empty() {
-        let said = |id| source.settings.get(id).and_then(|setting| setting.origin.line());
+        let said = |id| {
+            source
+                .settings
+                .get(id)
+                .and_then(|setting| setting.origin.line())
+        };
         let place = match (said("spa"), said("tries")) {
             (Some(spa), Some(tries)) => format!(" (lines {spa} and {tries})"),
             _ => String::new(),

@@ -139,7 +139,11 @@ impl Loader<'_> {
             follows_links: settings.finding.follow_symlinks,
             trail: Trail::default(),
         };
-        let mut resolver = Resolver { settings, walk };
+        let mut resolver = Resolver {
+            settings,
+            walk,
+            is_rewritten: false,
+        };
         let resolved = resolver.resolve(path, head).await;
         (resolved, resolver.walk.trail)
     }

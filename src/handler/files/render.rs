@@ -7,6 +7,10 @@ use crate::handler::SERVER;
 use crate::http::{Coding, CodingSet, HeadTemplate, ResponseHead, Status, Validators, date};
 use crate::route::{Facts, Rules};
 
+const POLICY: &str = "Content-Security-Policy";
+/// What `--security-headers` says by it.
+const PRESET_POLICY: &str = "frame-ancestors 'self'";
+
 /// What the heads of one path say besides what its representations say of themselves.
 #[derive(Clone, Copy)]
 pub(in crate::handler) struct Dress<'a> {
@@ -37,6 +41,15 @@ impl Dress<'_> {
             status: head.status,
         };
         self.rules.dress(&facts, head);
+        // The preset says less than a page of ours says of itself.
+        if let Some(policy) = self.security_policy
+            && head
+                .get(POLICY)
+                .is_some_and(|value| value == PRESET_POLICY.as_bytes())
+        {
+            let both = format!("{policy}; {PRESET_POLICY}");
+            head.set(POLICY.into(), both.into_bytes());
+        }
     }
 }
 

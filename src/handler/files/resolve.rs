@@ -60,6 +60,8 @@ pub(super) struct Resolved {
 pub(super) struct Resolver<'a> {
     pub(super) settings: &'a SiteSettings,
     pub(super) walk: Walk<'a>,
+    /// A rule has led here: the address that was asked for stays, right or not.
+    pub(super) is_rewritten: bool,
 }
 
 /// What trying one thing came to.
@@ -116,6 +118,7 @@ impl Resolver<'_> {
                 keeps_query,
             }),
             Action::Rewrite { path, status } => {
+                self.is_rewritten = true;
                 let found = match SafePath::from_decoded(&path) {
                     Some(path) => self.try_all(&path).await,
                     None => Found::Refused(Verdict::Missing),
@@ -226,7 +229,7 @@ impl Resolver<'_> {
 
     /// A directory that was asked for by its address with a slash: its index, or itself.
     async fn try_directory(&mut self, path: &SafePath, is_last: bool) -> Tried {
-        let has_slash_policy = self.settings.finding.trailing_slash == TrailingSlash::Remove;
+        let has_slash_policy = self.trailing_slash() == TrailingSlash::Remove;
         if let Some(found) = self.index_of(path).await {
             if has_slash_policy && !path.as_bytes().is_empty() {
                 return Tried::Found(redirect_to(&path.with_final_slash(false)));
@@ -268,7 +271,7 @@ impl Resolver<'_> {
     /// `path` is a directory that was asked for without a slash.
     async fn try_unslashed(&mut self, path: &SafePath, is_last: bool) -> Tried {
         let directory = path.with_final_slash(true);
-        match self.settings.finding.trailing_slash {
+        match self.trailing_slash() {
             TrailingSlash::Add if is_last => Tried::Found(self.slash_redirect(path)),
             // Something else may be tried, where there is nothing to be shown.
             TrailingSlash::Add => match self.index_of(&directory).await {
@@ -301,13 +304,20 @@ impl Resolver<'_> {
         None
     }
 
+    fn trailing_slash(&self) -> TrailingSlash {
+        match self.is_rewritten {
+            true => TrailingSlash::Ignore,
+            false => self.settings.finding.trailing_slash,
+        }
+    }
+
     fn slash_redirect(&self, path: &SafePath) -> Found {
         redirect_to(&path.with_final_slash(true))
     }
 
     /// Where an address with `.html` leads when addresses go without.
     fn clean_redirect(&self, path: &SafePath) -> Option<Found> {
-        if self.settings.finding.clean_urls != CleanUrls::Redirect {
+        if self.settings.finding.clean_urls != CleanUrls::Redirect || self.is_rewritten {
             return None;
         }
         let name = path.file_name();
