@@ -13,11 +13,12 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 use downpour::base::{Millis, Now};
 use downpour::cache::{Store, StoreSettings};
-use downpour::handler::files::{Files, Loaded, Served, Site};
+use downpour::handler::files::{FileServices, Files, Listings, Loaded, Served, Site, Why};
 use downpour::http::{
     Field, Fields, Method, OwnedRequestHead, RequestHead, Status, TargetForm, Version,
 };
-use downpour::task::Io;
+use downpour::task::{Io, Pool};
+use downpour::watch::Watch;
 
 const NOW: Now = Now {
     monotonic: Millis(1_000_000),
@@ -53,12 +54,24 @@ fn files() -> Files {
         bytes_max: 1 << 20,
         entry_bytes_max: 1 << 16,
         descriptors_max: 8,
+        names_max: 8,
     });
-    Files::new(Arc::new(Site::welcome("bench")), Arc::new(store))
+    let services = FileServices {
+        store: Arc::new(store),
+        watch: Watch::off(),
+        pool: Pool::new(1, 1),
+        listings: Listings::default(),
+    };
+    Files::new(Arc::new(Site::welcome("bench")), services)
 }
 
 fn load(files: &mut Files, head: &RequestHead<'_>) {
-    let mut load = pin!(files.load(OwnedRequestHead::new(head), Io::default(), NOW));
+    let mut load = pin!(files.load(
+        OwnedRequestHead::new(head),
+        Why::default(),
+        Io::default(),
+        NOW
+    ));
     let mut context = Context::from_waker(Waker::noop());
     let Poll::Ready(Loaded { remember, .. }) = load.as_mut().poll(&mut context) else {
         panic!("the welcome site has no disk to wait for")
@@ -69,7 +82,7 @@ fn load(files: &mut Files, head: &RequestHead<'_>) {
 fn status(served: &Served<'_>) -> Option<(Status, usize)> {
     match served {
         Served::Hit { head, body, .. } => Some((head.status(), body.len())),
-        Served::Answer { .. } | Served::Slow => None,
+        Served::Answer { .. } | Served::Slow(_) => None,
     }
 }
 

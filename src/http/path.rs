@@ -109,7 +109,7 @@ impl SafePath {
 
     /// The directory that holds the last segment, without a slash at its end; empty for the root.
     pub fn parent(&self) -> &[u8] {
-        &self.bytes[..self.bytes.len() - self.file_name().len()]
+        self.bytes[..self.bytes.len() - self.file_name().len()]
             .strip_suffix(b"/")
             .unwrap_or_default()
     }

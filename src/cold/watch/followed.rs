@@ -91,7 +91,7 @@ impl Followed {
     }
 
     /// Looks whether the path leads elsewhere.
-    pub(super) fn look_at_root(&mut self, mut inotify: Option<&mut Inotify>) {
+    pub(super) fn look_at_root(&mut self, inotify: Option<&mut Inotify>) {
         // A path that leads nowhere at the moment keeps its root.
         let Ok(root) = open_root(&self.follow.path) else {
             return;
@@ -104,7 +104,7 @@ impl Followed {
         }
         self.identity = Some(found);
         self.follow.root = Arc::new(root);
-        if let Some(inotify) = inotify.as_deref_mut() {
+        if let Some(inotify) = inotify {
             self.watch_path(inotify);
             self.watch_root(inotify);
         }

@@ -42,8 +42,8 @@ pub(in crate::handler) use render::{Dress, representation};
 use reply::{Refused, Replied, Reply, Scene};
 pub use site::{MountPoint, Site, TreeChange, open_root};
 
-use crate::base::Now;
-use crate::cache::{Entry, Freshness, Index, Outcome, Refresh, Store, Wanted};
+use crate::base::{Millis, Now};
+use crate::cache::{Entry, Freshness, Hold, Index, Origin, Outcome, Page, Refresh, Store, Wanted};
 use crate::exchange::{Answer, Producer};
 use crate::http::{
     Coding, Fields, HeadTemplate, Method, OwnedRequestHead, PathError, RequestHead, SafePath,
@@ -361,9 +361,17 @@ fn load_welcome(site: &Site, path: &SafePath, why: &Why, head: &RequestHead<'_>)
         .expect("a site without a tree has pages");
     let slash: &[u8] = if path.ends_in_slash() { b"/" } else { b"" };
     let key = [path.as_bytes(), slash].concat();
-    let Some(entry) = welcome.page(&key) else {
-        return Loaded::unkept(reply::usual_error(head, (Status::NOT_FOUND, None)));
-    };
+    let entry = welcome.page(&key).unwrap_or_else(|| {
+        let usual = crate::handler::errors::page(Status::NOT_FOUND);
+        let page = Page {
+            head: usual.head.clone(),
+            body: usual.body.clone(),
+            location: None,
+        };
+        let (hold, never_checked) = (Hold::unkept(), Millis::default());
+        let (outcome, origin) = (Outcome::Page(page), Origin::Embedded);
+        Arc::new(Entry::new(key.into(), outcome, origin, hold, never_checked))
+    });
     let scene = Scene {
         rules: &Rules::default(),
         languages: &[],
