@@ -52,7 +52,7 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 /// With room for fewer connections than this, the server refuses to start.
 pub const CONNECTIONS_MIN: u64 = 8;
 /// Descriptors held back from connections, for the process. No flag: `--max-connections` decides.
-pub const DESCRIPTORS_RESERVED: u64 = 48;
+pub const DESCRIPTORS_RESERVED: u64 = 44;
 /// Descriptors held back from connections, for each worker: its ring, waker, epoll, open files.
 pub const DESCRIPTORS_RESERVED_PER_WORKER: u64 = 8;
 /// Unsent output of one connection above which it stops parsing further pipelined requests.

@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(config.listen, [Listen::Everywhere { port: 8080 }]);
         assert_eq!(config.workers.get(), 3, "what the control group pays for");
         assert_eq!(config.cpu_of(0), None);
-        assert_eq!(config.limits.connections_max, 20_000 - 48 - 3 * 9);
+        assert_eq!(config.limits.connections_max, 20_000 - 44 - 3 * 9);
         assert_eq!(config.sites.len(), 1);
         assert_eq!(config.sites[0].root, None);
         assert_eq!(config.sites[0].finding.index_names, ["index.html"]);
@@ -397,9 +397,9 @@ mod tests {
     #[test]
     fn the_limit_of_open_files_bounds_connections() {
         let checked = check(&["--workers", "1", "--max-connections", "50000"]).unwrap();
-        assert_eq!(checked.config.limits.connections_max, 20_000 - 48 - 9);
+        assert_eq!(checked.config.limits.connections_max, 20_000 - 44 - 9);
         assert!(
-            checked.warnings[0].contains("ulimit -n 50057"),
+            checked.warnings[0].contains("ulimit -n 50053"),
             "{:?}",
             checked.warnings
         );
@@ -407,14 +407,14 @@ mod tests {
         assert_eq!(modest.config.limits.connections_max, 7);
         assert!(modest.warnings.is_empty());
         let tiny = Machine {
-            descriptors_max: 64,
+            descriptors_max: 60,
             ..machine()
         };
         let error = check_on(&tiny, &["--workers", "1"]).unwrap_err();
         assert_eq!(error.exit_code, 1);
         assert!(error.to_string().contains("ulimit -n"), "{error}");
         let least = Machine {
-            descriptors_max: 65,
+            descriptors_max: 61,
             ..machine()
         };
         let checked = check_on(&least, &["--workers", "1"]).unwrap();
@@ -443,7 +443,7 @@ mod tests {
         let tls = config.tls.unwrap();
         assert_eq!(tls.self_signed, Some(vec![]));
         assert_eq!(tls.listen.len(), 1);
-        assert_eq!(config.limits.connections_max, 20_000 - 48 - 3 * 9);
+        assert_eq!(config.limits.connections_max, 20_000 - 44 - 3 * 9);
         let words = [
             "--tls-listen",
             ":8443",
