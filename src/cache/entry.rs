@@ -38,6 +38,8 @@ pub struct Entry {
     outcome: Outcome,
     origin: Origin,
     hold: Hold,
+    /// It says something about a moment: handed to those who wait now, and to nobody after them.
+    passing: bool,
     /// On the clock that all workers share (`CLOCK_MONOTONIC`).
     checked_at: AtomicU64,
     /// Told when the disk changes.
@@ -140,6 +142,7 @@ impl Entry {
             outcome,
             origin,
             checked_at: AtomicU64::new(checked_at.0),
+            passing: false,
             suspicion: Suspicion::new(),
             retired: AtomicBool::new(retired),
             hold,
@@ -150,6 +153,20 @@ impl Entry {
             making: AtomicU64::new(0),
             made: Mutex::default(),
         }
+    }
+
+    /// This entry, which says nothing about the next moment.
+    #[must_use]
+    pub fn passing(self) -> Entry {
+        Entry {
+            passing: true,
+            ..self
+        }
+    }
+
+    /// True when nobody may remember it.
+    pub fn is_passing(&self) -> bool {
+        self.passing
     }
 
     /// What to send.

@@ -1,8 +1,10 @@
 //! One answer by way of the slow lane.
 
+use std::sync::Arc;
+
 use super::choose::CodingMemo;
 use super::listed::{self, Shown};
-use super::load::{Fetched, Loader};
+use super::load::Loader;
 use super::reply::{self, Refused, Replied, Scene};
 use super::resolve::Found;
 use super::{Aside, FileServices, Loaded, Remember, Why, make, pages};
@@ -32,9 +34,9 @@ impl Answering<'_> {
         if is_per_request {
             return self.for_request().await;
         }
-        let fetched = loader.fetch(path, head).await;
-        let remember = self.remember(&fetched);
-        let is_for_request = match fetched.entry.outcome() {
+        let entry = loader.fetch(path, head).await;
+        let remember = self.remember(&entry);
+        let is_for_request = match entry.outcome() {
             Outcome::PerRequest => true,
             Outcome::Resource(resource) => resource.by_query && head.query.is_some(),
             Outcome::Page(_) => false,
@@ -43,7 +45,7 @@ impl Answering<'_> {
             let loaded = self.for_request().await;
             return Loaded { remember, ..loaded };
         }
-        let (answer, aside) = self.reply(&fetched.entry).await;
+        let (answer, aside) = self.reply(&entry).await;
         Loaded {
             remember,
             aside: self.with_path(aside),
@@ -71,8 +73,8 @@ impl Answering<'_> {
                 Err(status) => Loaded::unkept(self.refusal((status, None)).await),
             };
         }
-        let fetched = loader.load_for_request(path, head, resolved, trail).await;
-        let (answer, aside) = self.reply(&fetched.entry).await;
+        let entry = loader.load_for_request(path, head, resolved, trail).await;
+        let (answer, aside) = self.reply(&entry).await;
         Loaded {
             aside: self.with_path(aside),
             ..Loaded::unkept(answer)
@@ -83,9 +85,8 @@ impl Answering<'_> {
         aside.map(|aside| (aside, self.head.path.into()))
     }
 
-    fn remember(&self, fetched: &Fetched) -> Option<Remember> {
-        let entry = &fetched.entry;
-        let is_kept = fetched.is_lasting && !entry.is_retired() && self.loader.host.is_none();
+    fn remember(&self, entry: &Arc<Entry>) -> Option<Remember> {
+        let is_kept = !entry.is_passing() && !entry.is_retired() && self.loader.host.is_none();
         is_kept.then(|| Remember {
             raw_path: self.head.path.into(),
             entry: entry.clone(),
@@ -103,7 +104,7 @@ impl Answering<'_> {
     }
 
     /// The answer from an entry, and what it has brought up.
-    async fn reply(&self, entry: &std::sync::Arc<Entry>) -> (Answer, Option<Aside>) {
+    async fn reply(&self, entry: &Arc<Entry>) -> (Answer, Option<Aside>) {
         let now = self.loader.now;
         let replied = self.try_reply(entry);
         let aside = |(variant, coding)| make::aside(entry, variant, coding, now);
@@ -125,8 +126,8 @@ impl Answering<'_> {
             .await
         {
             entry.add_made(made);
-            let fetched = self.loader.fetch(self.path, self.head).await;
-            if let Ok(answer) = self.try_reply(&fetched.entry).reply.into_answer() {
+            let entry = self.loader.fetch(self.path, self.head).await;
+            if let Ok(answer) = self.try_reply(&entry).reply.into_answer() {
                 return (answer, None);
             }
             return (self.refusal((Status::NOT_ACCEPTABLE, None)).await, None);
@@ -137,8 +138,8 @@ impl Answering<'_> {
             opens: true,
             ..self.loader
         };
-        let fetched = loader.fetch_for_request(self.path, self.head).await;
-        match self.try_reply(&fetched.entry).reply.into_answer() {
+        let entry = loader.fetch_for_request(self.path, self.head).await;
+        match self.try_reply(&entry).reply.into_answer() {
             Ok(answer) => (answer, None),
             Err(refused) => {
                 let usual = refused.unwrap_or((Status::NOT_ACCEPTABLE, None));
@@ -178,10 +179,7 @@ impl Answering<'_> {
         let entry = self.loader.unwatched_page(self.path, page);
         let (answer, _) = self.reply(&entry).await;
         Some(Loaded {
-            remember: self.remember(&Fetched {
-                entry,
-                is_lasting: true,
-            }),
+            remember: self.remember(&entry),
             ..Loaded::unkept(answer)
         })
     }

@@ -32,23 +32,6 @@ pub(super) struct Loader<'a> {
     pub(super) opens: bool,
 }
 
-/// What a path leads to.
-#[derive(Clone, Debug)]
-pub(super) struct Fetched {
-    pub(super) entry: Arc<Entry>,
-    /// It says something about the path rather than about this moment or this request.
-    pub(super) is_lasting: bool,
-}
-
-impl Fetched {
-    fn lasting(entry: Arc<Entry>) -> Fetched {
-        Fetched {
-            entry,
-            is_lasting: true,
-        }
-    }
-}
-
 impl Loader<'_> {
     /// The key of a path in the store.
     pub(super) fn key(&self, path: &SafePath) -> Box<[u8]> {
@@ -56,10 +39,10 @@ impl Loader<'_> {
     }
 
     /// What `path` leads to: from the store, from the disk, or from somebody else's load.
-    pub(super) async fn fetch(&self, path: &SafePath, head: &RequestHead<'_>) -> Fetched {
+    pub(super) async fn fetch(&self, path: &SafePath, head: &RequestHead<'_>) -> Arc<Entry> {
         let key = self.key(path);
         let (ticket, old) = match self.store.lookup(&key, self.now.monotonic).await {
-            Lookup::Current(entry) => return Fetched::lasting(entry),
+            Lookup::Current(entry) => return entry,
             Lookup::Vacant(ticket) => (ticket, None),
             Lookup::Stale(ticket, entry) => (ticket, Some(entry)),
         };
@@ -68,11 +51,11 @@ impl Loader<'_> {
             && (self.confirms(old, &resolved, &trail) || self.keeps_removed(old, path, &resolved))
         {
             ticket.confirm();
-            return Fetched::lasting(Arc::clone(old));
+            return Arc::clone(old);
         }
-        let fetched = self.load(path, key, head, resolved, trail, old).await;
-        ticket.fill(Arc::clone(&fetched.entry));
-        fetched
+        let entry = self.load(path, key, head, resolved, trail, old).await;
+        ticket.fill(Arc::clone(&entry));
+        entry
     }
 
     /// What `path` leads to for this one request.
@@ -80,7 +63,7 @@ impl Loader<'_> {
         &self,
         path: &SafePath,
         head: &RequestHead<'_>,
-    ) -> Fetched {
+    ) -> Arc<Entry> {
         let (resolved, trail) = self.resolve(path, head).await;
         self.load_for_request(path, head, resolved, trail).await
     }
@@ -92,14 +75,10 @@ impl Loader<'_> {
         head: &RequestHead<'_>,
         mut resolved: Resolved,
         trail: Trail,
-    ) -> Fetched {
+    ) -> Arc<Entry> {
         let key = self.key(path);
         resolved.is_per_request = false;
-        let fetched = self.load(path, key, head, resolved, trail, None).await;
-        Fetched {
-            is_lasting: false,
-            ..fetched
-        }
+        self.load(path, key, head, resolved, trail, None).await
     }
 
     /// Compares an ageing entry with the disk while it is still being served.
@@ -115,15 +94,19 @@ impl Loader<'_> {
     }
 
     /// Makes an entry anew that is asked for often, with its body in memory.
-    pub(super) async fn promote(&self, path: &SafePath, head: &RequestHead<'_>) -> Option<Fetched> {
+    pub(super) async fn promote(
+        &self,
+        path: &SafePath,
+        head: &RequestHead<'_>,
+    ) -> Option<Arc<Entry>> {
         let key = self.key(path);
         let (resolved, trail) = self.resolve(path, head).await;
         if !matches!(resolved.found, Found::File { .. }) {
             return None;
         }
-        let fetched = self.load(path, key, head, resolved, trail, None).await;
-        self.store.replace(&fetched.entry);
-        Some(fetched)
+        let entry = self.load(path, key, head, resolved, trail, None).await;
+        self.store.replace(&entry);
+        Some(entry)
     }
 
     pub(super) async fn resolve(
@@ -202,7 +185,7 @@ impl Loader<'_> {
         path: &SafePath,
         key: &[u8],
         head: &RequestHead<'_>,
-    ) -> Option<Fetched> {
+    ) -> Option<Arc<Entry>> {
         if !crate::route::cache_control::has_hash(path.file_name()) {
             return None;
         }
@@ -217,14 +200,14 @@ impl Loader<'_> {
                 && is_in_hand(&old)
             {
                 old.touch(self.now.monotonic);
-                return Some(Fetched::lasting(old));
+                return Some(old);
             }
             let (resolved, _) = earlier.resolve(path, head).await;
             if let Found::File { file, status } = &resolved.found
                 && *status == Status::OK
                 && let Ok(entry) = earlier.build(path, key.into(), file, &[], "").await
             {
-                return Some(Fetched::lasting(Arc::new(entry)));
+                return Some(Arc::new(entry));
             }
         }
         None
@@ -239,19 +222,19 @@ impl Loader<'_> {
         resolved: Resolved,
         trail: Trail,
         old: Option<Arc<Entry>>,
-    ) -> Fetched {
+    ) -> Arc<Entry> {
         let (mut resolved, mut trail) = (resolved, trail);
         for attempt in 1..=LOAD_ATTEMPTS_MAX {
             if resolved.is_per_request {
                 let outcome = Outcome::PerRequest;
-                return Fetched::lasting(self.page_entry(key, outcome, &trail));
+                return self.page_entry(key, outcome, &trail);
             }
             let Found::File { file, status } = &resolved.found else {
                 break;
             };
             if *status != Status::OK {
                 let page = pages::of_file(self, path, file, *status).await;
-                return Fetched::lasting(self.page_entry(key, Outcome::Page(page), &trail));
+                return self.page_entry(key, Outcome::Page(page), &trail);
             }
             let states = file.states();
             let made = old.as_ref().filter(|old| old.is_unchanged(&states));
@@ -263,14 +246,14 @@ impl Loader<'_> {
                 Ok(entry) => {
                     let entry = Arc::new(entry);
                     self.follow(&entry, &trail);
-                    return Fetched::lasting(entry);
+                    return entry;
                 }
                 Err(Unread::Verdict(verdict)) => {
                     resolved.found = Found::Refused(verdict);
                     break;
                 }
                 Err(Unread::Grew(bytes)) if attempt == LOAD_ATTEMPTS_MAX => {
-                    return Fetched::lasting(Arc::new(self.snapshot(path, key, file, bytes)));
+                    return Arc::new(self.snapshot(path, key, file, bytes));
                 }
                 Err(Unread::Grew(_) | Unread::Changed) if attempt == LOAD_ATTEMPTS_MAX => {
                     resolved.found = Found::Refused(Verdict::Changing);
@@ -291,7 +274,7 @@ impl Loader<'_> {
         head: &RequestHead<'_>,
         resolved: Resolved,
         mut trail: Trail,
-    ) -> Fetched {
+    ) -> Arc<Entry> {
         let Resolved { found, vary, .. } = resolved;
         let (page, is_lasting) = match found {
             Found::File { .. } => unreachable!("files were made into entries"),
@@ -309,7 +292,7 @@ impl Loader<'_> {
                     Ok(entry) => {
                         let entry = Arc::new(entry);
                         self.follow(&entry, &trail);
-                        return Fetched::lasting(entry);
+                        return entry;
                     }
                     Err(status) => (pages::error(self, path, status, &mut trail).await, false),
                 }
@@ -325,19 +308,22 @@ impl Loader<'_> {
             Found::Error(status) => (pages::error(self, path, status, &mut trail).await, true),
             Found::Refused(verdict) => {
                 if verdict == Verdict::Missing
-                    && let Some(fetched) = self.load_removed(path, &key, head).await
+                    && let Some(entry) = self.load_removed(path, &key, head).await
                 {
-                    return fetched;
+                    return entry;
                 }
                 let status = status_of(verdict);
                 let page = pages::error(self, path, status, &mut trail).await;
                 (page, verdict.is_lasting())
             }
         };
-        Fetched {
-            entry: self.page_entry(key, Outcome::Page(page), &trail),
-            is_lasting,
+        let outcome = Outcome::Page(page);
+        if is_lasting {
+            return self.page_entry(key, outcome, &trail);
         }
+        let (origin, hold) = (Origin::Unknown, Hold::unkept());
+        let entry = Entry::new(key, outcome, origin, hold, self.now.monotonic);
+        Arc::new(entry.passing())
     }
 
     /// A page that is looked at again after a moment.

@@ -37,7 +37,7 @@ use bytes::Bytes;
 use answering::Answering;
 use choose::CodingMemo;
 pub use listed::Listings;
-use load::{Fetched, Loader};
+use load::Loader;
 pub(in crate::handler) use render::{Dress, representation};
 use reply::{Refused, Replied, Reply, Scene};
 pub use site::{MountPoint, Site, TreeChange, open_root};
@@ -285,7 +285,7 @@ impl Files {
             match aside {
                 Aside::Refresh(refresh) => loader.refresh(refresh, &path, &head).await,
                 Aside::Promote => {
-                    let Fetched { entry, .. } = loader.promote(&path, &head).await?;
+                    let entry = loader.promote(&path, &head).await?;
                     return Some(Remember {
                         raw_path,
                         entry,

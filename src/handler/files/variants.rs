@@ -118,7 +118,13 @@ impl Variant {
         );
         let found = [found.0, found.1, found.2];
         for ((coding, path), located) in SIDECARS.into_iter().zip(paths).zip(found) {
-            let Ok(located) = located else { continue };
+            let located = match located {
+                Ok(located) => located,
+                Err(verdict) => {
+                    walk.trail.note(verdict);
+                    continue;
+                }
+            };
             if located.stat.kind != FileKind::Regular || located.is_linked {
                 continue;
             }

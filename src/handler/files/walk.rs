@@ -58,6 +58,11 @@ pub(super) struct Trail {
 }
 
 impl Trail {
+    /// What failed for the moment may be there all the same: nothing tells when it can be seen.
+    pub(super) fn note(&mut self, verdict: Verdict) {
+        self.is_blind |= !verdict.is_lasting();
+    }
+
     /// Each directory with a name that was looked for in it; `None` when not all is watched.
     pub(super) fn watched(&self) -> Option<&[Seen]> {
         (!self.is_blind && !self.seen.is_empty()).then_some(&self.seen)
@@ -83,6 +88,9 @@ impl Walk<'_> {
         if let Ok(located) = &found {
             let is_file = located.stat.kind == FileKind::Regular;
             self.trail.is_blind |= located.is_linked || (is_file && located.stat.hard_links > 1);
+        }
+        if let Err(verdict) = &found {
+            self.trail.note(*verdict);
         }
         found
     }
