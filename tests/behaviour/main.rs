@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
+mod deploys;
 mod ending;
 mod files;
 mod foreign;
@@ -20,6 +21,7 @@ mod leaks;
 mod life;
 mod requests;
 mod rig;
+mod sites;
 mod tls;
 mod tls_client;
 mod welcome;
@@ -78,6 +80,22 @@ behaviour! {
         every_change_is_seen_within_a_second
         the_first_answer_after_a_pause_is_new
         no_answer_mixes_two_states
+    }
+    sites {
+        rules_by_flags
+        rule_files_are_obeyed_and_followed
+        several_ranges
+        forms_are_made_while_answers_go_out
+        hosts_have_sites_of_their_own
+        long_listings_are_streamed
+        maintenance_follows_its_file
+    }
+    deploys {
+        every_kind_of_change_is_seen_at_once
+        a_deploy_is_seen_whole
+        removed_assets_are_kept_for_a_while
+        no_answer_is_mixed_or_old_while_files_change
+        a_watched_file_costs_no_look_at_the_disk
     }
     life {
         a_head_has_one_deadline
