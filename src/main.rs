@@ -1,11 +1,13 @@
 //! The binary: a table of contents.
 
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use downpour::config::error::THREADS;
 use downpour::config::usage::Refusal;
-use downpour::config::{Command, StartError, args};
-use downpour::{cold, config, doctor, log};
+use downpour::config::{Asked, Command, StartError, args, schema, show};
+use downpour::{cold, doctor, log};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -20,14 +22,44 @@ fn main() -> ExitCode {
         }
     };
     let done = match command {
-        Command::Serve(args) => serve(&args),
+        Command::Serve(asked) => serve(&asked),
         Command::Doctor => doctor::run(),
+        Command::Check(file) => return check(&file),
+        Command::Show(asked) => cold::serve::prepare(&asked).map(|_| print(&show::show(&asked))),
+        Command::Schema => Ok(print(&format!("{}\n", schema::schema()))),
     };
     done.unwrap_or_else(|error| refuse(&error))
 }
 
-fn serve(args: &config::ServeArgs) -> Result<ExitCode, StartError> {
-    let checked = cold::serve::prepare(args)?;
+/// What the file says is held against this machine, and nothing is started.
+fn check(file: &Path) -> ExitCode {
+    let checked = Asked::of_file(file).and_then(|asked| cold::serve::prepare(&asked));
+    match checked {
+        Ok(checked) => {
+            let warnings = checked.warnings.iter();
+            let mut page: String = warnings
+                .map(|warning| format!("warning: {warning}\n"))
+                .collect();
+            page.push_str(&format!("{}: fine\n", file.display()));
+            print(&page)
+        }
+        Err(error) => {
+            let lines = error.sentences().map(|sentence| format!("{sentence}\n"));
+            print(&lines.collect::<String>());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn print(page: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(page.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE, // Nobody is left to hear why.
+    }
+}
+
+fn serve(asked: &Asked) -> Result<ExitCode, StartError> {
+    let checked = cold::serve::prepare(asked)?;
     let _written_at_the_end = log::start(checked.config.log.level)
         .map_err(|error| StartError::machine(format!("no thread for the log: {error}"), THREADS))?;
     log::log_panics();
@@ -35,6 +67,8 @@ fn serve(args: &config::ServeArgs) -> Result<ExitCode, StartError> {
 }
 
 fn refuse(error: &StartError) -> ExitCode {
-    log::complain(error);
+    error
+        .sentences()
+        .for_each(|sentence| log::complain(&sentence));
     error.exit_code()
 }

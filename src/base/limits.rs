@@ -240,6 +240,23 @@ pub const LOG_LINES_WAITING_MAX: usize = 1024;
 /// Bytes of one log line; the rest is cut. A peer's bytes may stand in it.
 pub const LOG_LINE_BYTES_MAX: usize = 4096;
 
+// The configuration.
+
+/// Bytes of a configuration file: thousands of rules. No flag: it would have to be read first.
+pub const CONFIG_BYTES_MAX: u64 = 4 << 20;
+/// Sites of a configuration.
+pub const SITES_MAX: usize = 1024;
+/// Hosts that one site answers for.
+pub const SITE_NAMES_MAX: usize = 256;
+/// Rules of one kind (redirects, fields, …) that one site has.
+pub const SITE_RULES_MAX: usize = 16 * 1024;
+/// Languages of one site; each is looked for beside a file that is asked for the first time.
+pub const LANGUAGES_MAX: usize = 64;
+/// What is tried for one path, for the same reason.
+pub const TRIES_MAX: usize = 16;
+/// Times that deploys and maintenance take (`--keep-removed`, `--retry-after`): 30 days.
+pub const LONG_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 // Relations that the code relies on.
 const _: () = assert!(H2_STREAM_WINDOW_BYTES <= H2_CONNECTION_WINDOW_BYTES);
 const _: () = assert!(H2_RESETS_REMEMBERED >= H2_STREAMS_DEFAULT as usize);

@@ -14,7 +14,7 @@ use crate::base::limits::CACHED_DESCRIPTORS_SHARE;
 use crate::cache::{Store, StoreSettings};
 use crate::config::checked::Checked;
 use crate::config::error::THREADS;
-use crate::config::{Config, ServeArgs, StartError, cpus};
+use crate::config::{Asked, Config, StartError, cpus};
 use crate::conn::ConnectionCount;
 use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
@@ -23,10 +23,10 @@ use crate::log::announce;
 use crate::tls::TlsServer;
 use crate::worker::{self, Handle, Message, WorkerListener, WorkerSetup};
 
-/// Raises the limit of open files and holds the arguments against this machine.
-pub fn prepare(args: &ServeArgs) -> Result<Checked, StartError> {
+/// Raises the limit of open files and holds the what is asked for against this machine.
+pub fn prepare(asked: &Asked) -> Result<Checked, StartError> {
     descriptors::raise();
-    Config::check(args, &machine::read())
+    Config::check(asked, &machine::read())
 }
 
 /// Serves until a signal ends it. Nothing is logged before all that may fail has succeeded, so that
@@ -96,11 +96,13 @@ struct Shared {
 
 impl Shared {
     fn new(config: &Arc<Config>, engine: EngineKind) -> Result<Shared, StartError> {
-        let site = match &config.root {
+        // The first site alone for now.
+        let first = &config.sites[0];
+        let site = match &first.root {
             None => Site::welcome(engine.name()),
             Some(root) => {
                 let settings = SiteSettings {
-                    index_names: config.index.clone(),
+                    index_names: first.finding.index_names.clone(),
                 };
                 Site::open(root, &settings).map_err(|error| {
                     StartError::machine(
@@ -225,7 +227,7 @@ fn start_line(config: &Config, engine: &Decision, bound: &[Bound]) -> String {
     if !config.cpus.is_empty() {
         add(format_args!(" on processors {}", cpus::show(&config.cpus)));
     }
-    match &config.root {
+    match &config.sites[0].root {
         Some(root) => add(format_args!(", serving {}", root.display())),
         None => add(format_args!(
             ", serving the welcome page (for a site: downpour serve DIR)"

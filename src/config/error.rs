@@ -13,6 +13,8 @@ pub struct StartError {
     pub what: String,
     /// What to do about it.
     pub remedy: String,
+    /// Sentences about what else is wrong.
+    pub further: Vec<String>,
     /// 2 for a wrong command line, 1 for everything else.
     pub exit_code: u8,
 }
@@ -23,8 +25,26 @@ impl StartError {
         StartError {
             what: what.into(),
             remedy: remedy.into(),
+            further: Vec::new(),
             exit_code: 2,
         }
+    }
+
+    /// Everything that is wrong with what was asked for, one sentence each; `None` when it is
+    /// nothing.
+    pub fn all(sentences: Vec<String>) -> Option<StartError> {
+        let mut sentences = sentences.into_iter();
+        let first = StartError::usage(sentences.next()?, "");
+        Some(StartError {
+            further: sentences.collect(),
+            ..first
+        })
+    }
+
+    /// All sentences, one for each line of a terminal.
+    pub fn sentences(&self) -> impl Iterator<Item = String> {
+        let first = std::iter::once(self.to_string());
+        first.chain(self.further.iter().cloned())
     }
 
     /// The command line is fine, the machine is not.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use super::args::{boolean, timeout, within};
 use super::listen;
 use super::quantity::{count, duration};
+use super::values::{boolean, timeout, within};
 use crate::tls::{ClientAuth, LeastVersion};
 
 /// The flags of TLS and HTTP/2, each right by itself.
@@ -33,7 +33,7 @@ pub struct TlsArgs {
 
     /// Make a certificate for trying things out, which clients do not trust: for localhost, its
     /// addresses and the host's name, or with --self-signed=NAME (repeatable) for those
-    #[arg(long, value_name = "NAME", help_heading = "TLS")]
+    #[arg(long, value_name = "BOOL|NAME", help_heading = "TLS")]
     #[arg(env = "DOWNPOUR_SELF_SIGNED", hide_env = true, action = ArgAction::Append)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub self_signed: Vec<String>,
@@ -51,10 +51,10 @@ pub struct TlsArgs {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub tls_sni_strict: bool,
 
-    /// Oldest version that is spoken: 1.2 or 1.3
+    /// Oldest version that is spoken
     #[arg(
         long,
-        value_name = "VERSION",
+        value_name = "1.2|1.3",
         default_value = "1.2",
         help_heading = "TLS"
     )]
@@ -67,7 +67,7 @@ pub struct TlsArgs {
     pub tls_client_ca: Option<String>,
 
     /// Whether a client certificate is required or optional [default: required]
-    #[arg(long, value_name = "HOW", help_heading = "TLS")]
+    #[arg(long, value_name = "required|optional", help_heading = "TLS")]
     #[arg(env = "DOWNPOUR_TLS_CLIENT_AUTH", hide_env = true, value_parser = client_auth)]
     pub tls_client_auth: Option<ClientAuth>,
 

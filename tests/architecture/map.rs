@@ -29,7 +29,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
             "base", "cache", "config", "conn", "engine", "handler", "proto", "tls",
         ],
     ),
-    ("config", &["base", "engine", "tls"]),
+    ("config", &["base", "engine", "http", "route", "tls"]),
     ("log", &["base"]),
     (
         "cold",

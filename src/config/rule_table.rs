@@ -1,0 +1,58 @@
+//! A `[[rule]]` of the file: what holds for the paths of one glob, as the texts of flags.
+
+/// One table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleTable {
+    /// Which paths.
+    pub path: String,
+    /// Where the table stands in the file.
+    pub line: usize,
+    /// What it says.
+    pub said: Vec<Said>,
+}
+
+/// One thing that a table says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The flag, of [`KEYS`].
+    pub key: &'static str,
+    /// The flag's text without the glob; empty for `maintenance`.
+    pub text: String,
+    pub line: usize,
+}
+
+/// Flags that a rule is made of, each with its id.
+pub(super) const KEYS: &[(&str, &str)] = &[
+    ("header", "header"),
+    ("cache-control", "cache_control"),
+    ("redirect", "redirect"),
+    ("rewrite", "rewrite"),
+    ("error-page", "error_page"),
+    ("maintenance", "maintenance"),
+];
+
+/// Further keys of a rule.
+pub(super) const OWN_KEYS: &[&str] = &["path", "headers", "status"];
+
+impl RuleTable {
+    /// The texts that a flag would have.
+    pub(super) fn texts(&self, key: &'static str) -> impl Iterator<Item = String> {
+        let said = self.said.iter().filter(move |said| said.key == key);
+        said.map(|said| said.as_flag(&self.path))
+    }
+}
+
+impl Said {
+    /// The text that its flag would have.
+    pub(super) fn as_flag(&self, path: &str) -> String {
+        // Redirects and rewrites have patterns, whose only asterisk takes any segments.
+        let path = match (self.key, path.strip_suffix("/**")) {
+            ("redirect" | "rewrite", Some(start)) if !start.contains('*') => format!("{start}/*"),
+            _ => path.to_owned(),
+        };
+        match self.text.is_empty() {
+            true => path,
+            false => format!("{path} {}", self.text),
+        }
+    }
+}
