@@ -49,11 +49,16 @@ impl Asked {
         let Some(file) = &self.file else {
             return error;
         };
-        let is_end = |letter: char| !letter.is_ascii_alphanumeric() && letter != '-';
-        let named = error.what.split("--").nth(1).unwrap_or_default();
-        let named = named.split(is_end).next().unwrap_or_default();
-        let setting = self.setting_of(named);
-        match setting.and_then(|setting| setting.origin.line()) {
+        let texts = match flags_named(&error.what).next() {
+            Some(_) => &error.what,
+            None => &error.remedy,
+        };
+        let lines = |key| {
+            self.setting_of(key)
+                .and_then(|setting| setting.origin.line())
+        };
+        let line = flags_named(texts).find_map(lines);
+        match line {
             Some(line) => located(error, &file.path, Some(line)),
             None => error,
         }
@@ -64,6 +69,13 @@ impl Asked {
         let flag = super::keys::keys(&serve).find(|flag| super::keys::name(flag) == key)?;
         self.settings.get(flag.get_id().as_str())
     }
+}
+
+/// The keys of the flags that a sentence names.
+fn flags_named(sentence: &str) -> impl Iterator<Item = &str> {
+    let is_end = |letter: char| !letter.is_ascii_alphanumeric() && letter != '-';
+    let starts = sentence.split("--").skip(1);
+    starts.map(move |start| start.split(is_end).next().unwrap_or_default())
 }
 
 /// An error with the place in a file in front of it.

@@ -36,6 +36,9 @@ pub mod tls_args;
 pub mod usage;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use args::Command;
 pub use asked::Asked;
 pub use checked::{CacheConfig, Config, Limits, LogConfig, Machine, Timeouts};

@@ -17,6 +17,8 @@ const TIME: &str = "[0-9]+(us|ms|s|m|h)|0";
 pub enum Json {
     Boolean(bool),
     Number(i64),
+    /// A number with a point, as it is written.
+    Fraction(String),
     String(String),
     Array(Vec<Json>),
     Object(Vec<(String, Json)>),
@@ -42,6 +44,7 @@ fn write_json(json: &Json, depth: usize, out: &mut fmt::Formatter<'_>) -> fmt::R
     match json {
         Json::Boolean(value) => write!(out, "{value}"),
         Json::Number(value) => write!(out, "{value}"),
+        Json::Fraction(value) => out.write_str(value),
         // What TOML escapes is what JSON escapes, and in the same way.
         Json::String(text) => out.write_str(&quoted(text)),
         Json::Array(items) => {
@@ -236,9 +239,16 @@ fn value_schema(flag: &Arg) -> Json {
     }
 }
 
-/// A word that TOML may write as a number: 406.
+/// A word that TOML may write as a number: 406, 1.2.
 fn number_of(word: &str) -> Option<Json> {
-    word.parse().ok().map(Json::Number)
+    if !word.starts_with(|letter: char| letter.is_ascii_digit()) {
+        return None;
+    }
+    match (word.parse(), word.parse::<f64>()) {
+        (Ok(number), _) => Some(Json::Number(number)),
+        (_, Ok(_)) => Some(Json::Fraction(word.to_owned())),
+        _ => None,
+    }
 }
 
 fn from_zero() -> Json {

@@ -120,13 +120,13 @@ impl Page<'_> {
 /// The value of a key as TOML writes it.
 fn value(flag: &Arg, setting: &Setting) -> String {
     let here = std::path::absolute(".").unwrap_or_default();
-    let texts = setting.texts.iter().map(|text| {
+    let mut texts = setting.texts.iter().map(|text| {
         let text = keys::resolved(flag, text, &here);
         scalar(flag, &text.to_string_lossy())
     });
     match keys::is_list(flag) {
         true => list(texts),
-        false => texts.last().unwrap_or_default(),
+        false => texts.next_back().unwrap_or_default(),
     }
 }
 

@@ -221,7 +221,7 @@ pub struct RuleArgs {
     #[arg(env = "DOWNPOUR_MAINTENANCE_PAGE", hide_env = true)]
     pub maintenance_page: Option<String>,
 
-    /// Be under maintenance only while this file exists
+    /// Be under maintenance while this file exists, and only then
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     #[arg(env = "DOWNPOUR_MAINTENANCE_WHEN", hide_env = true)]
     pub maintenance_when: Option<PathBuf>,

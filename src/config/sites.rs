@@ -70,10 +70,10 @@ pub(super) fn check(asked: &Asked) -> Result<Sites, StartError> {
 /// Without tables, the flags and the keys at the top are one site.
 fn only_site(asked: &Asked) -> Result<Sites, StartError> {
     if asked.args.unknown_host == UnknownHost::Misdirected {
-        return Err(StartError::usage(
+        return Err(asked.locate(StartError::usage(
             "--unknown-host 421 means nothing without sites that have names",
             "write them into a file, as [[site]] with names, and say --config FILE",
-        ));
+        )));
     }
     let args: SiteArgs = asked::parse(asked::site(), &site_part(&asked.settings));
     let careful = usize::from(args.rules.security_headers);
