@@ -1,11 +1,13 @@
 //! The binary: a table of contents.
 
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use downpour::config::error::THREADS;
 use downpour::config::usage::Refusal;
-use downpour::config::{Command, StartError, args};
-use downpour::{cold, config, doctor, log, precompress};
+use downpour::config::{Asked, Command, StartError, args, schema, show};
+use downpour::{cold, doctor, log, precompress};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -21,16 +23,43 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Serve(asked) => serve(&asked),
-        Command::Check(asked) => check(&asked),
-        Command::Show(asked) => print(&config::show::show(&asked)),
-        Command::Schema => print(&config::schema::schema()),
         Command::Doctor => doctor::run(),
+        Command::Check(file) => return check(&file),
+        Command::Show(asked) => cold::serve::prepare(&asked).map(|_| print(&show::show(&asked))),
         Command::Precompress(args) => precompress::run(&args),
+        Command::Schema => Ok(print(&format!("{}\n", schema::schema()))),
     };
     done.unwrap_or_else(|error| refuse(&error))
 }
 
-fn serve(asked: &config::Asked) -> Result<ExitCode, StartError> {
+/// What the file says is held against this machine, and nothing is started.
+fn check(file: &Path) -> ExitCode {
+    let checked = Asked::of_file(file).and_then(|asked| cold::serve::prepare(&asked));
+    match checked {
+        Ok(checked) => {
+            let warnings = checked.warnings.iter();
+            let mut page: String = warnings
+                .map(|warning| format!("warning: {warning}\n"))
+                .collect();
+            page.push_str(&format!("{}: fine\n", file.display()));
+            print(&page)
+        }
+        Err(error) => {
+            let lines = error.sentences().map(|sentence| format!("{sentence}\n"));
+            print(&lines.collect::<String>());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn print(page: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(page.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE, // Nobody is left to hear why.
+    }
+}
+
+fn serve(asked: &Asked) -> Result<ExitCode, StartError> {
     let checked = cold::serve::prepare(asked)?;
     let _written_at_the_end = log::start(checked.config.log.level)
         .map_err(|error| StartError::machine(format!("no thread for the log: {error}"), THREADS))?;
@@ -38,22 +67,9 @@ fn serve(asked: &config::Asked) -> Result<ExitCode, StartError> {
     cold::serve(checked)
 }
 
-fn check(asked: &config::Asked) -> Result<ExitCode, StartError> {
-    cold::serve::prepare(asked)?;
-    let file = asked.file.as_ref().map(|file| file.path.display());
-    let file = file.expect("check reads a file");
-    print(&format!("{file}: fine\n"))
-}
-
-fn print(text: &str) -> Result<ExitCode, StartError> {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes()); // A closed pipe is nobody's fault.
-    Ok(ExitCode::SUCCESS)
-}
-
 fn refuse(error: &StartError) -> ExitCode {
-    for sentence in error.sentences() {
-        log::complain(&sentence);
-    }
+    error
+        .sentences()
+        .for_each(|sentence| log::complain(&sentence));
     error.exit_code()
 }

@@ -15,14 +15,17 @@ downpour serve [FLAGS] [ROOT]
 ```
 
 `ROOT` is the directory to serve; without it, a welcome page from the binary is served. Every flag
-is an environment variable too (`ROOT` is `DOWNPOUR_ROOT`), and a flag wins over its variable. Where
-a flag may be repeated, its variable takes a list separated by blanks or commas.
+is an environment variable too (`ROOT` is `DOWNPOUR_ROOT`) and a key of the file that `--config`
+names (see [configuration.md](configuration.md)): a flag wins over its variable, and that over the
+file. Where a flag may be repeated, its variable takes a list separated by blanks or commas, or,
+where values hold blanks themselves, one value on each line; the file takes a list.
 
 Sizes are bytes, or `K`, `M` and `G` as powers of 1024. Times need a unit: `us`, `ms`, `s`, `m` or
 `h`. What can be switched on can be said in three ways: `--quiet`, `--quiet=true`, `--quiet true`.
 
-This page is written from the definition in `src/config/args.rs` and `src/config/tls_args.rs`: do
-not edit it. To write it anew: `DOWNPOUR_TEST_WRITE=1 cargo test --test flags_reference`
+This page is written from the definition in `src/config/serve_args.rs`, `src/config/site_args.rs`
+and `src/config/tls_args.rs`: do not edit it. To write it anew:
+`DOWNPOUR_TEST_WRITE=1 cargo test --test flags_reference`
 ";
 
 /// The page, with a table for each heading of the help.

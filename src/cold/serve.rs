@@ -25,7 +25,7 @@ use crate::log::announce;
 use crate::route::Hosts;
 use crate::task::Pool;
 use crate::tls::TlsServer;
-use crate::watch::Watch;
+use crate::watch::{Watch, Watching};
 use crate::worker::{self, Handle, Message, WorkerListener, WorkerSetup};
 
 /// Raises the limit of open files and holds the arguments against this machine.
@@ -55,7 +55,10 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
         )
     })?;
     let mut listeners = listeners::bind(&config)?;
-    let (watch, mut watcher) = Watcher::start(config.watching);
+    let (watch, mut watcher) = Watcher::start(match config.watches {
+        true => Watching::Inotify,
+        false => Watching::Off,
+    });
     let shared = Shared {
         tls: keeper.as_ref().map(|keeper| keeper.server.clone()),
         https_port: certificates::https_port(&config, &listeners.bound),

@@ -18,7 +18,7 @@ use crate::engine::operation::SharedFile;
 use crate::engine::{Links, find};
 use crate::handler::files::{MountPoint, Site, TreeChange, open_root};
 use crate::route::rule_files::{HEADERS, REDIRECTS};
-use crate::route::{Complaint, Hosts, Rules, SiteSettings};
+use crate::route::{Complaint, HostName, Hosts, Rules, SiteSettings};
 use crate::watch::Watch;
 
 /// The sites, and the hosts that they answer for.
@@ -64,9 +64,21 @@ pub(super) fn open(
         sites.push(site);
     }
     Ok(Opened {
-        hosts: Arc::new(config.hosts.clone()),
+        hosts: Arc::new(hosts(config)?),
         sites,
     })
+}
+
+fn hosts(config: &Config) -> Result<Hosts, StartError> {
+    let sites = config.sites.iter().enumerate();
+    let named = sites.map(|(position, site)| {
+        let names = site.names.iter().map(|name| HostName::parse(name));
+        let names: Result<Vec<HostName>, String> = names.collect();
+        names.map(|names| (names, position))
+    });
+    let named: Result<Vec<_>, String> = named.collect();
+    let hosts = named.and_then(|named| Hosts::new(named, config.default_site));
+    hosts.map_err(|why| StartError::usage("the names of the sites do not fit together", why))
 }
 
 /// The directory of compressed forms; several sites may share one.

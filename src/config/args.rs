@@ -1,24 +1,23 @@
-//! The command line: its commands, and what all layers (flags, environment, file) say together.
+//! The command line: commands, help, and how it is read together with environment and file.
+#![allow(rustdoc::broken_intra_doc_links)] // Help is read in a terminal: [::] is an address.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::StartError;
-use super::file::{self, ConfigFile};
-use super::precompress_args::PrecompressArgs;
-use super::serve_args::ServeArgs;
+use super::asked::Asked;
+use super::keys::{self, Form};
 use super::settings::Settings;
-use super::site_args::SiteArgs;
 use super::usage::Refusal;
+use super::{PrecompressArgs, ServeArgs, StartError};
 
 const SERVE_EXAMPLES: &str = "\
 Every flag is an environment variable too: --cache-size is DOWNPOUR_CACHE_SIZE,
-ROOT is DOWNPOUR_ROOT. A flag wins over its variable. Where a flag may be
-repeated, its variable takes a list separated by blanks or commas, or one value
-a line where values hold blanks. --config FILE reads the same from a file.
+ROOT is DOWNPOUR_ROOT; and a key of the file that --config names: cache-size. A
+flag wins over its variable, and that over the file. Where a flag may be
+repeated, its variable takes a list separated by blanks or commas, or by lines
+where values hold blanks; the file takes a list.
 Sizes are bytes, or K, M and G as powers of 1024. Times need a unit: us, ms, s,
 m or h. What can be switched on can be said in three ways: --quiet, --quiet=true,
 --quiet true.
@@ -28,10 +27,11 @@ Examples:
   downpour serve ./public -p 3000            one directory at port 3000
   downpour serve /srv/www --listen 127.0.0.1:8080 --listen unix:/run/downpour.sock
   downpour serve /srv/www --workers 1 --cpus 0 --engine io-uring
-  downpour serve ./dist --spa --cache-control auto --security-headers
+  downpour serve ./app --spa --security-headers --cache-control auto
   downpour serve ./public --tls-listen [::]:8443 --self-signed
   downpour serve /srv/www --tls-listen [::]:443 --tls-cert a.pem --tls-key a.key \
-      --port 80 --https-redirect";
+      --port 80 --https-redirect
+  downpour serve --config /etc/downpour.toml";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -45,34 +45,28 @@ Examples:
 )]
 struct CommandLine {
     #[command(subcommand)]
-    command: Said,
+    command: Words,
 }
 
-/// The commands as clap reads them.
+/// The words of the command line, before the file is read.
 #[derive(Debug, Subcommand)]
-enum Said {
+enum Words {
     /// Serve a directory over HTTP
     #[command(after_help = SERVE_EXAMPLES, allow_negative_numbers = true)]
     Serve(Box<ServeArgs>),
-    /// Say whether a configuration file is right
-    ///
-    /// Prints everything that is wrong with it, each with its line, and exits with 2; or one line
-    /// that says that it is fine. Directories that it names have to be there.
-    Check {
-        /// The file
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Show the configuration that serve would use, or what a file may hold
-    ///
-    /// Takes the same flags as serve, and reads the same variables and file.
-    #[command(allow_negative_numbers = true)]
-    Config(Box<ConfigArgs>),
     /// Say what this machine gives to each engine, and what to change
     ///
     /// Prints what the kernel offers to each engine, the limits that will hurt, and a remedy for
     /// each. Needs no root, changes nothing, and exits with 0 whether or not it finds a weakness.
     Doctor,
+    /// Say whether a configuration file is right
+    ///
+    /// Prints all that is wrong with it, each with its line, and exits with 2; or that it is fine.
+    /// What flags and variables would say besides is left aside.
+    Check(CheckArgs),
+    /// Show the configuration that serve would have, or the schema of its file
+    #[command(allow_negative_numbers = true)]
+    Config(Box<ConfigArgs>),
     /// Make compressed forms of a site's files beside them, before they are served
     ///
     /// Makes page.html.br, page.html.zst and page.html.gz of page.html and of whatever else is
@@ -81,15 +75,21 @@ enum Said {
     Precompress(PrecompressArgs),
 }
 
-/// The flags of `downpour config`.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// Print the configuration as a file, with the origin of each value behind it
-    #[arg(long, conflicts_with = "schema", help_heading = "Configuration")]
+    /// Print every key with its value, and behind it who has set it, as a file that can be served
+    #[arg(long, help_heading = "Output", conflicts_with = "schema")]
     show: bool,
 
-    /// Print a JSON schema of the file, for editors
-    #[arg(long, help_heading = "Configuration")]
+    /// Print the JSON schema of configuration files
+    #[arg(long, help_heading = "Output", required_unless_present = "show")]
     schema: bool,
 
     #[command(flatten)]
@@ -100,25 +100,15 @@ struct ConfigArgs {
 #[derive(Debug)]
 pub enum Command {
     Serve(Box<Asked>),
-    /// Check a configuration file, and nothing else.
-    Check(Box<Asked>),
+    Doctor,
+    /// Validate this file.
+    Check(PathBuf),
     /// Print the effective configuration.
     Show(Box<Asked>),
-    /// Print the schema of configuration files.
+    /// Print the schema of files.
     Schema,
-    Doctor,
+    /// Make sidecars.
     Precompress(PrecompressArgs),
-}
-
-/// What flags, environment and file ask of the server, each value right by itself.
-#[derive(Debug)]
-pub struct Asked {
-    /// All layers together; of sites, what holds for all of them.
-    pub args: ServeArgs,
-    /// The same as texts, with their origins.
-    pub settings: Settings,
-    /// The file, if one was named.
-    pub file: Option<ConfigFile>,
 }
 
 /// The definition of every command and flag, from which `docs/flags.md` is written.
@@ -126,111 +116,59 @@ pub fn definition() -> clap::Command {
     CommandLine::command()
 }
 
-/// The definition of the flags of `downpour serve`, which are the keys of a file.
-pub(super) fn serve_definition() -> clap::Command {
-    ServeArgs::augment_args(clap::Command::new("downpour"))
-}
-
-/// The definition of the keys of a `[[site]]`.
-pub(super) fn site_definition() -> clap::Command {
-    let serve = serve_definition();
-    let mut all = serve.get_arguments();
-    let root = all.find(|flag| flag.get_id() == "root");
-    let root = root.expect("serve takes a directory").clone();
-    SiteArgs::augment_args(clap::Command::new("site")).arg(root)
-}
-
-/// Reads the command line, whose first word is the program's name, and the environment.
+/// Reads the command line, whose first word is the program's name, the environment, and the file
+/// that either names.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Command, Refusal> {
     let definition = definition();
-    let words = join_booleans(&definition, words.into_iter().collect());
+    let words = join_values(&definition, words.into_iter().collect());
     let matches = definition
+        .clone()
         .try_get_matches_from(words)
         .map_err(Refusal::from)?;
     let line = CommandLine::from_arg_matches(&matches).map_err(Refusal::from)?;
-    let asked = |name: &str, file: Option<PathBuf>| -> Result<Box<Asked>, Refusal> {
-        let matches = matches.subcommand_matches(name);
-        let matches = matches.expect("this command was read");
-        let said = Settings::of_line(&serve_definition(), matches).map_err(Refusal::Wrong)?;
-        lay(&said, file).map(Box::new).map_err(Refusal::Wrong)
+    let asked = |name: &str, args: &ServeArgs| -> Result<Box<Asked>, StartError> {
+        let (command, matches) = definition
+            .find_subcommand(name)
+            .zip(matches.subcommand_matches(name))
+            .expect("it is the command that was read");
+        let line = Settings::of_line(command, matches)?;
+        Asked::new(&line, args.config.as_deref()).map(Box::new)
     };
-    Ok(match line.command {
-        Said::Serve(args) => Command::Serve(asked("serve", args.config)?),
-        Said::Check { file } => {
-            let nothing = Settings::default();
-            Command::Check(Box::new(lay(&nothing, Some(file)).map_err(Refusal::Wrong)?))
-        }
-        Said::Config(args) if args.schema => {
-            drop(args);
-            Command::Schema
-        }
-        Said::Config(args) => Command::Show(asked("config", args.serve.config)?),
-        Said::Doctor => Command::Doctor,
-        Said::Precompress(args) => Command::Precompress(args),
-    })
-}
-
-/// Lays what was said over what stands in a file.
-fn lay(said: &Settings, path: Option<PathBuf>) -> Result<Asked, StartError> {
-    let (serve, site) = (serve_definition(), site_definition());
-    let file = path
-        .map(|path| file::read(&path, &serve, &site))
-        .transpose()?;
-    let settings = match &file {
-        Some(file) => said.over(&file.settings),
-        None => said.clone(),
+    let command = match &line.command {
+        Words::Precompress(args) => Ok(Command::Precompress(args.clone())),
+        Words::Serve(args) => asked("serve", args).map(Command::Serve),
+        Words::Doctor => Ok(Command::Doctor),
+        Words::Check(check) => Ok(Command::Check(check.file.clone())),
+        Words::Config(config) if config.schema => Ok(Command::Schema),
+        Words::Config(config) => asked("config", &config.serve).map(Command::Show),
     };
-    let args = parse::<ServeArgs>(serve, &settings)?;
-    Ok(Asked {
-        args,
-        settings,
-        file,
-    })
+    command.map_err(Refusal::Wrong)
 }
 
-/// Reads settings as if they were said on a command line; the environment is in them already.
-fn parse<T: FromArgMatches>(
-    definition: clap::Command,
-    settings: &Settings,
-) -> Result<T, StartError> {
-    let words = settings.words(&definition);
-    T::from_arg_matches(&matches(definition, words)?).map_err(wrong)
-}
-
-/// Reads words that were checked one by one.
-pub(super) fn matches(
-    definition: clap::Command,
-    words: Vec<OsString>,
-) -> Result<clap::ArgMatches, StartError> {
-    let definition = definition
-        .mut_args(|flag| flag.env(Resettable::Reset))
-        .allow_negative_numbers(true);
-    definition.try_get_matches_from(words).map_err(wrong)
-}
-
-pub(super) fn wrong(error: clap::Error) -> StartError {
-    match Refusal::from(error) {
-        Refusal::Wrong(error) => error,
-        Refusal::Answer(answer) => StartError::usage(answer.to_string(), ""),
-    }
-}
-
-/// `--quiet false` becomes `--quiet=false`, so that `--quiet ./site` still names a directory.
-fn join_booleans(definition: &clap::Command, words: Vec<OsString>) -> Vec<OsString> {
-    let is_boolean = |word: &str| {
-        definition
-            .get_subcommands()
-            .flat_map(clap::Command::get_arguments)
-            .filter(|flag| flag.is_require_equals_set())
-            .filter_map(clap::Arg::get_long)
-            .any(|long| word.strip_prefix("--") == Some(long))
+/// `--quiet false` becomes `--quiet=false`, so that `--quiet ./site` still names a directory; the
+/// same where a flag that may stand alone takes one of some words.
+fn join_values(definition: &clap::Command, words: Vec<OsString>) -> Vec<OsString> {
+    let takes = |flag: &OsStr, value: &OsStr| {
+        let (Some(flag), Some(value)) = (flag.to_str(), value.to_str()) else {
+            return false;
+        };
+        let Some(long) = flag.strip_prefix("--") else {
+            return false;
+        };
+        let flags = definition.get_subcommands();
+        let mut flags = flags.flat_map(clap::Command::get_arguments);
+        let alone =
+            flags.find(|flag| flag.is_require_equals_set() && flag.get_long() == Some(long));
+        alone.is_some_and(|flag| {
+            let is_boolean = keys::forms(flag).contains(&Form::Boolean);
+            is_boolean && matches!(value, "true" | "false")
+                || keys::words(flag).any(|word| word == value)
+        })
     };
     let mut joined: Vec<OsString> = Vec::with_capacity(words.len());
     let mut flags_end = false;
     for word in words {
-        let is_value = matches!(word.to_str(), Some("true" | "false"));
-        let before = joined.last().and_then(|last| last.to_str());
-        if is_value && !flags_end && before.is_some_and(is_boolean) {
+        if !flags_end && joined.last().is_some_and(|last| takes(last, &word)) {
             let flag = joined.last_mut().expect("there is a word before this one");
             flag.push("=");
             flag.push(word);
@@ -407,9 +345,23 @@ mod tests {
     #[test]
     fn a_wrong_place_names_its_flag() {
         let sentence = refusal(&["--listen", "localhost:80"]);
-        assert!(sentence.starts_with("--listen does not take"), "{sentence}");
         assert!(sentence.contains("127.0.0.1:80"), "{sentence}");
         let sentence = refusal(&["-p", "http"]);
         assert!(sentence.starts_with("--port does not take"), "{sentence}");
+    }
+
+    #[test]
+    fn a_word_behind_a_flag_that_may_stand_alone_is_its_value() {
+        use crate::route::site::CleanUrls::*;
+        for (words, expected, root) in [
+            (&["--clean-urls"][..], Serve, None),
+            (&["--clean-urls", "redirect"], Redirect, None),
+            (&["--clean-urls=redirect", "off"], Redirect, Some("off")),
+            (&["--clean-urls", "./redirect"], Serve, Some("./redirect")),
+        ] {
+            let args = parse(words).unwrap();
+            assert_eq!(args.site.clean_urls, expected, "{words:?}");
+            assert_eq!(args.root, root.map(PathBuf::from), "{words:?}");
+        }
     }
 }

@@ -1,19 +1,16 @@
 //! The checked configuration: what flags, environment and machine agree on.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::quantity::Bytes;
-use super::sites::{self, Sites};
+use super::sites::Sites;
 use super::tls::{self, Http2Config, TlsConfig};
-use super::{Asked, HttpsRedirect, Listen, ServeArgs, StartError, cpus};
+use super::{Asked, HttpsRedirect, Listen, ServeArgs, StartError, cpus, sites};
 use crate::base::limits;
 use crate::engine::{EngineChoice, EngineKind, EngineSettings};
-use crate::route::{Hosts, SiteSettings};
-use crate::watch::Watching;
-
-/// How long browsers come by HTTPS only where a site wants them to be careful: a year.
-const HSTS_SECONDS_DEFAULT: u64 = 365 * 24 * 60 * 60;
+use crate::route::SiteSettings;
 
 /// What the machine allows, as far as flags depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +28,14 @@ pub struct Machine {
 /// Everything that was asked for: right, complete and never changed again.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The sites, at least one.
+    /// The sites, at least one; their roots are absolute.
     pub sites: Vec<SiteSettings>,
-    /// Whether cached files are watched.
-    pub watching: Watching,
-    /// Which host is answered by which site.
-    pub hosts: Hosts,
+    /// Which of them answers for hosts that none has; `None`: such a request gets 421.
+    pub default_site: Option<usize>,
+    /// Hear from the kernel what changes on the disk.
+    pub watches: bool,
+    /// The file that said some of this.
+    pub config_file: Option<PathBuf>,
     /// Where to listen for plain HTTP; empty only where `tls` has a place. No place twice.
     pub listen: Vec<Listen>,
     /// How TLS is spoken, and where.
@@ -123,70 +122,92 @@ pub struct Checked {
 }
 
 impl Config {
-    /// Holds the arguments against each other and against the machine.
+    /// Holds what is asked for against itself and against the machine.
     pub fn check(asked: &Asked, machine: &Machine) -> Result<Checked, StartError> {
-        let args = &asked.args;
-        let mut warnings = Vec::new();
-        let cpus = pinned(args, machine)?;
-        let workers = workers(args, &cpus, machine);
-        let mut tls = tls::check(&args.tls, args.tls_places()?)?;
-        let tls_listen = tls.as_ref().map_or(&[][..], |tls| &tls.listen);
-        let listen = places(args, tls_listen)?;
-        tls::check_redirect(args.tls.https_redirect, &listen, tls.as_ref())?;
-        let places = listen.len() + tls_listen.len();
-        let connections_max = connections(args, workers, places, machine, &mut warnings)?;
-        note_backlog(args, machine, &mut warnings);
-        let Sites {
-            sites,
-            hosts,
-            security_headers,
-        } = sites::sites(asked)?;
-        if let Some(tls) = &mut tls
-            && security_headers
-            && tls.hsts.is_none()
-        {
-            tls.hsts = Some(format!("max-age={HSTS_SECONDS_DEFAULT}"));
-        }
-        let config = Config {
-            sites,
-            hosts,
-            watching: match args.watch {
-                true => Watching::Inotify,
-                false => Watching::Off,
-            },
-            listen,
-            tls,
-            https_redirect: args.tls.https_redirect,
-            http2: args.tls.http2.then_some(Http2Config {
-                streams_max: args.tls.http2_max_streams,
-            }),
-            backlog: args.backlog,
-            workers,
-            cpus,
-            engine: args.engine,
-            engine_settings: engine_settings(args)?,
-            cache: cache(args)?,
-            sendfile_bytes_min: args.sendfile_min,
-            limits: Limits {
-                connections_max,
-                head_bytes_max: args.max_head_bytes,
-                handshakes_max: args.tls.max_handshakes as usize,
-            },
-            timeouts: Timeouts {
-                keepalive: args.keepalive_timeout,
-                header: args.header_timeout,
-                handshake: args.tls.handshake_timeout,
-                send: args.send_timeout,
-                grace: args.grace_period,
-            },
-            log: log_config(args),
+        let (sites, fault) = match sites::check(asked) {
+            Ok(sites) => (sites, None),
+            Err(fault) => (Sites::none(), Some(fault)),
         };
-        Ok(Checked { config, warnings })
+        let checked = check(asked, sites, machine).map_err(|error| asked.locate(error));
+        match (checked, fault) {
+            (checked, None) => checked,
+            // Of a file, all is told at once.
+            (Err(error), Some(mut fault)) if asked.file.is_some() => {
+                fault.further.extend(error.sentences());
+                Err(fault)
+            }
+            (_, Some(fault)) => Err(fault),
+        }
     }
 
     /// The processor of the worker with this index; `None` when workers are not pinned.
     pub fn cpu_of(&self, worker: usize) -> Option<usize> {
         self.cpus.get(worker.checked_rem(self.cpus.len())?).copied()
+    }
+}
+
+fn check(asked: &Asked, sites: Sites, machine: &Machine) -> Result<Checked, StartError> {
+    let args = &asked.args;
+    let mut warnings = Vec::new();
+    let cpus = pinned(args, machine)?;
+    let workers = workers(args, &cpus, machine);
+    let tls = tls::check(
+        &args.tls,
+        args.tls_places()?,
+        sites.careful == sites.sites.len(),
+    )?;
+    note_careful(&sites, tls.as_ref(), &mut warnings);
+    let tls_listen = tls.as_ref().map_or(&[][..], |tls| &tls.listen);
+    let listen = places(args, tls_listen)?;
+    tls::check_redirect(args.tls.https_redirect, &listen, tls.as_ref())?;
+    let places = listen.len() + tls_listen.len();
+    let connections_max = connections(args, workers, places, machine, &mut warnings)?;
+    note_backlog(args, machine, &mut warnings);
+    let config = Config {
+        sites: sites.sites,
+        default_site: sites.default,
+        watches: args.watch,
+        config_file: asked.file.as_ref().map(|file| file.path.clone()),
+        listen,
+        tls,
+        https_redirect: args.tls.https_redirect,
+        http2: args.tls.http2.then_some(Http2Config {
+            streams_max: args.tls.http2_max_streams,
+        }),
+        backlog: args.backlog,
+        workers,
+        cpus,
+        engine: args.engine,
+        engine_settings: engine_settings(args)?,
+        cache: cache(args)?,
+        sendfile_bytes_min: args.sendfile_min,
+        limits: Limits {
+            connections_max,
+            head_bytes_max: args.max_head_bytes,
+            handshakes_max: args.tls.max_handshakes as usize,
+        },
+        timeouts: Timeouts {
+            keepalive: args.keepalive_timeout,
+            header: args.header_timeout,
+            handshake: args.tls.handshake_timeout,
+            send: args.send_timeout,
+            grace: args.grace_period,
+        },
+        log: log_config(args),
+    };
+    Ok(Checked { config, warnings })
+}
+
+/// Strict-Transport-Security is said for all hosts at once, and a host that did not ask for it may
+/// not be able to keep it.
+fn note_careful(sites: &Sites, tls: Option<&TlsConfig>, warnings: &mut Vec<String>) {
+    let some = 0 < sites.careful && sites.careful < sites.sites.len();
+    if some && tls.is_some_and(|tls| tls.hsts.is_none()) {
+        warnings.push(
+            "only some sites ask for security-headers, so that Strict-Transport-Security is not \
+             sent; say --hsts 8760h to send it for all hosts"
+                .to_owned(),
+        );
     }
 }
 
@@ -375,8 +396,11 @@ mod tests {
         assert_eq!(config.cpu_of(0), None);
         assert_eq!(config.limits.connections_max, 20_000 - 44 - 3 * 9);
         assert_eq!(config.sites.len(), 1);
+        assert_eq!(config.default_site, Some(0));
         assert_eq!(config.sites[0].root, None);
-        assert_eq!(config.sites[0].finding.index_names, ["index.html"]);
+        assert_eq!(config.sites[0].finding, Default::default());
+        assert_eq!(config.sites[0].representations, Default::default());
+        assert!(config.watches && config.config_file.is_none());
         assert_eq!(config.engine_settings, EngineSettings::default());
         assert!(config.log.start_line);
     }

@@ -3,7 +3,7 @@
 //! A value becomes the text of its flag and is read by the flag's own parser. What is wrong is told
 //! with its line, all of it at once.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -348,37 +348,15 @@ impl Reader<'_> {
     /// The text of a flag as its parser takes it, with paths made absolute.
     fn checked(&self, flag: &Arg, text: &str) -> Result<OsString, String> {
         let id = flag.get_id().as_str();
-        let text = self.resolved(flag, text)?;
+        if text.is_empty() && keys::forms(flag).contains(&Form::Path) {
+            return Err("it is empty; leave the key out or name a path".to_owned());
+        }
+        let text = keys::resolved(flag, OsStr::new(text), &self.directory);
         values::check(flag, &text)?;
         if let Some(text) = text.to_str() {
             keys::check_text(id, text)?;
         }
         Ok(text)
-    }
-
-    /// Paths begin at the file.
-    fn resolved(&self, flag: &Arg, text: &str) -> Result<OsString, String> {
-        let begins = |path: &str| self.directory.join(path).into_os_string();
-        let behind = |start: &str, path: &str| {
-            let mut whole = OsString::from(start);
-            whole.push(begins(path));
-            whole
-        };
-        Ok(match flag.get_id().as_str() {
-            "listen" | "tls_listen" => match text.strip_prefix("unix:") {
-                Some(path) if !path.is_empty() => behind("unix:", path),
-                _ => text.into(),
-            },
-            "mount" => match text.split_once('=') {
-                Some((prefix, path)) if !path.is_empty() => behind(&format!("{prefix}="), path),
-                _ => text.into(),
-            },
-            _ if !keys::forms(flag).contains(&Form::Path) => text.into(),
-            _ if text.is_empty() => {
-                return Err("it is empty; leave the key out or name a path".to_owned());
-            }
-            _ => begins(text),
-        })
     }
 }
 

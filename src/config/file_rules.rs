@@ -36,7 +36,9 @@ impl Reader<'_> {
             said: Vec::new(),
         };
         let (mut path, mut status) = (None, None);
-        for (key, line, value) in self.entries(table) {
+        let entries = self.entries(table);
+        let says_nothing = entries.iter().all(|(key, ..)| *key == "path");
+        for (key, line, value) in entries {
             match key {
                 "path" => path = Some((self.path(value), line)),
                 "headers" => self.headers(value, &mut rule.said),
@@ -72,6 +74,10 @@ impl Reader<'_> {
             return None;
         };
         rule.path = path?;
+        if says_nothing {
+            let sentence = format!("the rule for {} says nothing; add a key to it", rule.path);
+            self.problems.add(Some(line), sentence);
+        }
         self.check(&rule);
         Some(rule)
     }
@@ -151,10 +157,6 @@ impl Reader<'_> {
     }
 
     fn check(&mut self, rule: &RuleTable) {
-        if rule.said.is_empty() {
-            let sentence = format!("the rule for {} says nothing; add a key to it", rule.path);
-            self.problems.add(Some(rule.line), sentence);
-        }
         for said in &rule.said {
             let id = KEYS.iter().find(|(key, _)| *key == said.key);
             let id = id.map_or(said.key, |(_, id)| *id);

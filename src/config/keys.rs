@@ -1,6 +1,9 @@
 //! What each flag takes, read from its definition: the file, what is shown of a configuration, and
 //! the schema ask here, so that a flag is described once.
 
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
 use clap::{Arg, ArgAction};
 
 use super::rules;
@@ -76,6 +79,14 @@ pub(super) fn forms(flag: &Arg) -> Vec<Form> {
     value_name(flag).split('|').map(form).collect()
 }
 
+/// The words that its value may be.
+pub(super) fn words(flag: &Arg) -> impl Iterator<Item = String> {
+    forms(flag).into_iter().filter_map(|form| match form {
+        Form::Word(word) => Some(word),
+        _ => None,
+    })
+}
+
 fn value_name(flag: &Arg) -> &str {
     let names = flag.get_value_names().unwrap_or_default();
     names.first().map_or("", |name| name.as_str())
@@ -106,6 +117,29 @@ fn in_words(form: &Form) -> String {
         Form::Path => "a path in quotes".to_owned(),
         Form::Text => "a text in quotes".to_owned(),
     }
+}
+
+/// The value of a flag in which paths are absolute: those that are not begin at `directory`.
+pub(super) fn resolved(flag: &Arg, value: &OsStr, directory: &Path) -> OsString {
+    let behind = |start: &str, path: &str| {
+        let mut whole = OsString::from(start);
+        whole.push(directory.join(path));
+        whole
+    };
+    let text = value.to_str().unwrap_or_default();
+    let resolved = match flag.get_id().as_str() {
+        "listen" | "tls_listen" => match text.strip_prefix("unix:") {
+            Some(path) if !path.is_empty() => Some(behind("unix:", path)),
+            _ => None,
+        },
+        "mount" => match text.split_once('=') {
+            Some((prefix, path)) if !path.is_empty() => Some(behind(&format!("{prefix}="), path)),
+            _ => None,
+        },
+        _ if forms(flag).contains(&Form::Path) => Some(directory.join(value).into_os_string()),
+        _ => None,
+    };
+    resolved.unwrap_or_else(|| value.to_owned())
 }
 
 /// Checks one value of a flag whose parser on the command line takes any text, because there its

@@ -1,15 +1,17 @@
-//! Flags and environment → one checked, immutable [`Config`].
+//! Flags, environment and file → one checked, immutable [`Config`].
 //!
 //! Everything is parsed once into types that cannot be wrong; nothing behind it checks again.
-//! The room reads no clock and opens no socket; of the machine it knows what [`Machine`] tells it.
+//! The room reads no clock and opens no socket, and no file but the one that `--config` names; of
+//! the machine it knows what [`Machine`] tells it.
 //!
 //! ```text
-//! command line + environment --args--> Asked --checked--> Config
-//! file           --file---------'   \                \--> StartError, with all problems of a file
-//!                                    \--show--> the same as a file
+//! command line + environment --args--> Settings --\
+//!                               \--usage           asked--> Asked --checked, sites--> Config
+//!                 file --file, file_rules--> ConfigFile --/      \--show--> a file
 //! ```
 
 pub mod args;
+pub mod asked;
 pub mod checked;
 pub mod cpus;
 pub mod error;
@@ -35,11 +37,16 @@ pub mod tls_args;
 pub mod usage;
 mod values;
 
-pub use args::{Asked, Command};
+#[cfg(test)]
+mod tests;
+
+pub use args::Command;
+pub use asked::Asked;
 pub use checked::{CacheConfig, Config, Limits, LogConfig, Machine, Timeouts};
 pub use error::StartError;
 pub use listen::Listen;
 pub use precompress_args::PrecompressArgs;
-pub use serve_args::ServeArgs;
+pub use rules::RuleTexts;
+pub use serve_args::{ServeArgs, UnknownHost};
 pub use tls::{Http2Config, TlsConfig};
 pub use tls_args::HttpsRedirect;

@@ -11,7 +11,7 @@ use crate::base::limits::PRECOMPRESS_JOBS_MAX;
 use crate::http::Coding;
 
 /// What `downpour precompress` is asked to do, each flag right by itself.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct PrecompressArgs {
     /// The directory whose files get compressed forms beside them
     #[arg(value_name = "DIR")]

@@ -14,7 +14,7 @@ pub struct RuleTable {
 /// One thing that a table says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// The flag that it would be.
+    /// The flag, of [`KEYS`].
     pub key: &'static str,
     /// The flag's text without the glob; empty for `maintenance`.
     pub text: String,
@@ -45,8 +45,13 @@ impl RuleTable {
 impl Said {
     /// The text that its flag would have.
     pub(super) fn as_flag(&self, path: &str) -> String {
+        // Redirects and rewrites have patterns, whose only asterisk takes any segments.
+        let path = match (self.key, path.strip_suffix("/**")) {
+            ("redirect" | "rewrite", Some(start)) if !start.contains('*') => format!("{start}/*"),
+            _ => path.to_owned(),
+        };
         match self.text.is_empty() {
-            true => path.to_owned(),
+            true => path,
             false => format!("{path} {}", self.text),
         }
     }

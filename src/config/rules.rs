@@ -44,6 +44,13 @@ impl RuleTexts {
             let in_tables = tables.clone().rev().flat_map(move |table| table.texts(key));
             in_tables.chain(texts.iter().cloned()).collect()
         };
+        let mut maintenance: Vec<String> = said("maintenance", &globs(&args.maintenance));
+        // Its file alone is maintenance of everything while that exists.
+        if args.maintenance.is_empty() && maintenance.is_empty() && args.maintenance_when.is_some()
+        {
+            maintenance.push(String::new());
+        }
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or(path.clone());
         RuleTexts {
             headers: said("header", &args.header),
             cache_control: said("cache-control", &args.cache_control),
@@ -51,9 +58,9 @@ impl RuleTexts {
             redirects: first("redirect", &args.redirect),
             rewrites: first("rewrite", &args.rewrite),
             error_pages: said("error-page", &args.error_page),
-            maintenance: said("maintenance", &globs(&args.maintenance)),
+            maintenance,
             maintenance_page: args.maintenance_page.clone(),
-            maintenance_when: args.maintenance_when.clone(),
+            maintenance_when: args.maintenance_when.as_ref().map(absolute),
             retry_after: args.retry_after,
             country_header: args.country_header.clone(),
         }

@@ -133,8 +133,8 @@ pub struct ServeArgs {
     #[arg(env = "DOWNPOUR_SENDFILE_MIN", hide_env = true, value_parser = size)]
     pub sendfile_min: u64,
 
-    /// Files whose heads and names are remembered beside those in memory, each with about a
-    /// kilobyte; they are read from the page cache for each answer
+    /// Files whose heads and names are remembered beside those in memory, each with about a kilobyte;
+    /// they are read from the page cache for each answer
     #[arg(
         long,
         value_name = "COUNT",
@@ -152,8 +152,7 @@ pub struct ServeArgs {
         default_value = "auto",
         help_heading = "Cache and files"
     )]
-    #[arg(env = "DOWNPOUR_WATCH", hide_env = true, value_parser = watch)]
-    #[arg(action = ArgAction::Set)]
+    #[arg(env = "DOWNPOUR_WATCH", hide_env = true, value_parser = watch, action = ArgAction::Set)]
     pub watch: bool,
 
     /// Idle time between two requests after which a connection is closed

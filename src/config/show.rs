@@ -1,199 +1,180 @@
-//! The effective configuration as a file, with the origin of each value behind it.
+//! `downpour config --show`: what is asked for in all, as a file that can be served, with a comment
+//! behind each value that says who has set it.
 
-use std::ffi::OsStr;
 use std::fmt::Write;
+use std::path::Path;
 
-use super::args::{self, Asked};
+use clap::Arg;
+
+use super::asked::{Asked, serve, site};
 use super::file::SiteTable;
 use super::keys::{self, Form};
-use super::rule_table::RuleTable;
-use super::settings::{Origin, Setting, Settings};
+use super::rule_table::{KEYS, RuleTable};
+use super::settings::{Origin, Place, Setting, Settings};
 
-/// Writes what flags, environment, file and defaults say together. Read as a file, it says the
-/// same.
+/// The file.
 pub fn show(asked: &Asked) -> String {
-    let mut out = String::new();
-    let file = asked.file.as_ref();
-    let name = file.map_or_else(String::new, |file| file.path.display().to_string());
-    settings(&mut out, &args::serve_definition(), &asked.settings, &name);
-    for table in file.iter().flat_map(|file| &file.rules) {
-        rule(&mut out, "rule", table, &name);
+    let path = asked.file.as_ref().map(|file| file.path.as_path());
+    let mut page = Page {
+        text: String::new(),
+        path: path.unwrap_or(Path::new("")),
+    };
+    if let Some(path) = path {
+        page.line(format_args!("# With {}", path.display()));
     }
-    for table in file.iter().flat_map(|file| &file.sites) {
-        site(&mut out, table, &name);
+    page.settings(&serve(), &asked.settings, Missing::Told);
+    if let Some(file) = &asked.file {
+        file.rules.iter().for_each(|rule| page.rule("rule", rule));
+        file.sites.iter().for_each(|table| page.site(table));
     }
-    out
+    page.text
 }
 
-fn site(out: &mut String, table: &SiteTable, file: &str) {
-    line(out, format_args!("\n[[site]] # {file}:{}", table.line));
-    let names: Vec<String> = table.names.iter().map(|(name, _)| quote(name)).collect();
-    if !names.is_empty() {
-        line(out, format_args!("names = [{}]", names.join(", ")));
-    }
-    if table.default_line.is_some() {
-        line(out, format_args!("default = true"));
-    }
-    settings(out, &args::site_definition(), &table.settings, file);
-    for table in &table.rules {
-        rule(out, "site.rule", table, file);
-    }
+/// What becomes of a key that nobody has set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Told,
+    LeftOut,
 }
 
-fn rule(out: &mut String, name: &str, table: &RuleTable, file: &str) {
-    line(out, format_args!("\n[[{name}]] # {file}:{}", table.line));
-    line(out, format_args!("path = {}", quote(&table.path)));
-    for (key, _) in super::rule_table::KEYS {
-        let said: Vec<_> = table.said.iter().filter(|said| said.key == *key).collect();
-        let texts: Vec<String> = said.iter().map(|said| quote(&said.text)).collect();
-        match (*key, texts.len()) {
-            (_, 0) => {}
-            ("maintenance", _) => line(out, format_args!("maintenance = true")),
-            (_, 1) => line(out, format_args!("{key} = {}", texts[0])),
-            _ => line(out, format_args!("{key} = [{}]", texts.join(", "))),
+struct Page<'a> {
+    text: String,
+    path: &'a Path,
+}
+
+impl Page<'_> {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.text, "{line}").expect("a String takes any text");
+    }
+
+    fn settings(&mut self, definition: &clap::Command, settings: &Settings, missing: Missing) {
+        let mut heading = None;
+        for flag in keys::keys(definition) {
+            let next = flag.get_help_heading().or(Some("Site"));
+            if missing == Missing::Told && next != heading {
+                heading = next;
+                self.line(format_args!("\n# {}", next.unwrap_or_default()));
+            }
+            let name = keys::name(flag);
+            match settings.get(flag.get_id().as_str()) {
+                Some(setting) => {
+                    let value = value(flag, setting);
+                    let origin = self.origin(setting.origin);
+                    self.line(format_args!("{name} = {value} # {origin}"));
+                }
+                None if missing == Missing::Told => self.line(format_args!("# {name} is not set")),
+                None => {}
+            }
+        }
+    }
+
+    fn origin(&self, origin: Origin) -> String {
+        match origin {
+            Origin::Default => "default".to_owned(),
+            Origin::File { line } => Place(self.path, Some(line)).to_string(),
+            Origin::Environment => "environment".to_owned(),
+            Origin::Flag => "flag".to_owned(),
+        }
+    }
+
+    fn site(&mut self, table: &SiteTable) {
+        let place = self.origin(Origin::File { line: table.line });
+        self.line(format_args!("\n[[site]] # {place}"));
+        if !table.names.is_empty() {
+            let names = list(table.names.iter().map(|(name, _)| quoted(name)));
+            let line = table.names[0].1;
+            let origin = self.origin(Origin::File { line });
+            self.line(format_args!("names = {names} # {origin}"));
+        }
+        if let Some(line) = table.default_line {
+            let origin = self.origin(Origin::File { line });
+            self.line(format_args!("default = true # {origin}"));
+        }
+        self.settings(&site(), &table.settings, Missing::LeftOut);
+        for rule in &table.rules {
+            self.rule("site.rule", rule);
+        }
+    }
+
+    fn rule(&mut self, name: &str, rule: &RuleTable) {
+        let place = self.origin(Origin::File { line: rule.line });
+        self.line(format_args!("\n[[{name}]] # {place}"));
+        self.line(format_args!("path = {}", quoted(&rule.path)));
+        for (key, _) in KEYS {
+            let said: Vec<_> = rule.said.iter().filter(|said| said.key == *key).collect();
+            let Some(first) = said.first() else {
+                continue;
+            };
+            let origin = self.origin(Origin::File { line: first.line });
+            match *key {
+                "maintenance" => self.line(format_args!("maintenance = true # {origin}")),
+                _ => {
+                    let texts = list(said.iter().map(|said| quoted(&said.text)));
+                    self.line(format_args!("{key} = {texts} # {origin}"));
+                }
+            }
         }
     }
 }
 
-fn settings(out: &mut String, definition: &clap::Command, settings: &Settings, file: &str) {
-    for flag in keys::keys(definition) {
-        let Some(setting) = settings.get(flag.get_id().as_str()) else {
-            continue;
-        };
-        let values: Vec<String> = setting.texts.iter().map(|text| value(flag, text)).collect();
-        let value = match (keys::is_list(flag), values.len()) {
-            (true, _) => format!("[{}]", values.join(", ")),
-            (false, _) => values.concat(),
-        };
-        let origin = origin(setting, file);
-        line(
-            out,
-            format_args!("{} = {value} # {origin}", keys::name(flag)),
-        );
+/// The value of a key as TOML writes it.
+fn value(flag: &Arg, setting: &Setting) -> String {
+    let here = std::path::absolute(".").unwrap_or_default();
+    let mut texts = setting.texts.iter().map(|text| {
+        let text = keys::resolved(flag, text, &here);
+        scalar(flag, &text.to_string_lossy())
+    });
+    match keys::is_list(flag) {
+        true => list(texts),
+        false => texts.next_back().unwrap_or_default(),
     }
 }
 
-fn origin(setting: &Setting, file: &str) -> String {
-    match setting.origin {
-        Origin::Default => "default".to_owned(),
-        Origin::File { line } => format!("{file}:{line}"),
-        Origin::Environment => "environment".to_owned(),
-        Origin::Flag => "flag".to_owned(),
-    }
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
-/// A value in the type that its key has in a file.
-fn value(flag: &clap::Arg, text: &OsStr) -> String {
-    let text = text.to_string_lossy();
+/// A value without quotes where the flag takes one of its type.
+fn scalar(flag: &Arg, text: &str) -> String {
     let forms = keys::forms(flag);
-    let is_boolean = matches!(&*text, "true" | "false") && forms.contains(&Form::Boolean);
-    let has_numbers = forms
-        .iter()
-        .any(|form| matches!(form, Form::Count | Form::Port));
-    let is_number = has_numbers && text.parse::<u32>().is_ok();
-    if is_boolean || is_number {
-        return text.into_owned();
+    let is_boolean = matches!(text, "true" | "false") && forms.contains(&Form::Boolean);
+    let is_number = |form: &Form| matches!(form, Form::Count | Form::Port | Form::Size);
+    // The file's numbers end at 63 bits.
+    let is_number = text
+        .parse::<i64>()
+        .is_ok_and(|number| number >= 0 && !text.starts_with('+'))
+        && forms.iter().any(is_number);
+    if is_boolean {
+        return text.to_owned();
     }
-    quote(&text)
+    if is_number {
+        return text
+            .trim_start_matches('0')
+            .parse()
+            .unwrap_or(0_i64)
+            .to_string();
+    }
+    match forms.contains(&Form::Boolean) {
+        // Other ways to switch on and off, as variables may say them.
+        true if matches!(text, "1" | "yes" | "on") => "true".to_owned(),
+        true if matches!(text, "0" | "no" | "off") => "false".to_owned(),
+        _ => quoted(text),
+    }
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
-    let mut quoted = String::from("\"");
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
     for letter in text.chars() {
         match letter {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
+            '"' | '\\' => quoted.extend(['\\', letter]),
             letter if letter.is_control() => {
-                write!(quoted, "\\u{:04x}", u32::from(letter)).expect("a String takes any text");
+                write!(quoted, "\\u{:04X}", u32::from(letter)).expect("a String takes any text");
             }
             letter => quoted.push(letter),
         }
     }
     quoted.push('"');
     quoted
-}
-
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    writeln!(out, "{text}").expect("a String takes any text");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::args::{Command, read};
-    use std::ffi::OsString;
-    use std::path::Path;
-
-    fn asked(words: &[&str]) -> Asked {
-        let line = ["downpour", "serve"].iter().chain(words);
-        match read(line.map(OsString::from)) {
-            Ok(Command::Serve(asked)) => *asked,
-            other => panic!("{words:?} gave {other:?}"),
-        }
-    }
-
-    fn show_of(path: &Path) -> String {
-        show(&asked(&["--config", path.to_str().unwrap()]))
-    }
-
-    /// What is shown says as a file the same as what it was made of, whoever has said it.
-    #[test]
-    fn what_is_shown_can_be_read_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.toml");
-        let text = r#"
-            workers = 1
-            quiet = true
-            header = ["X-A: \"b\\c\"", "/x/** +X-B: c"]
-            [[rule]]
-            path = "*.css"
-            cache-control = "max-age=600"
-            [[site]]
-            names = ["a.example", "*.b.example"]
-            root = "."
-            spa = true
-            [[site.rule]]
-            path = "/old/*"
-            maintenance = true
-            [[site]]
-            default = true
-            root = "."
-            language = ["de", "en"]
-        "#;
-        std::fs::write(&path, text).unwrap();
-        let shown = show_of(&path);
-        assert!(shown.contains("workers = 1 # "), "{shown}");
-        assert!(shown.contains(":2\n"), "lines of the file: {shown}");
-        let again = directory.path().join("b.toml");
-        std::fs::write(&again, &shown).unwrap();
-        let stripped = |text: &str| -> Vec<String> {
-            let lines = text.lines();
-            let lines = lines.map(|line| line.rsplit_once(" # ").map_or(line, |(value, _)| value));
-            lines.map(str::to_owned).collect()
-        };
-        assert_eq!(stripped(&show_of(&again)), stripped(&shown));
-    }
-
-    #[test]
-    fn each_origin_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.toml");
-        std::fs::write(&path, "backlog = 100\n").unwrap();
-        let shown = show(&asked(&[
-            "--config",
-            path.to_str().unwrap(),
-            "--workers",
-            "2",
-        ]));
-        assert!(shown.contains("workers = 2 # flag\n"), "{shown}");
-        assert!(
-            shown.contains("backlog = 100 # ") && shown.contains("a.toml:1\n"),
-            "{shown}"
-        );
-        assert!(
-            shown.contains("cache-size = \"256M\" # default\n"),
-            "{shown}"
-        );
-    }
 }

@@ -97,7 +97,7 @@ pub struct SiteArgs {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub list: bool,
 
-    /// Serve a removed file whose name holds a hash for so long, as in 10m: pages of before a
+    /// Serve a removed file whose name holds a hash for so long, as in 10m: pages from before a
     /// deploy still ask for it
     #[arg(long, value_name = "TIME", default_value = "0s", help_heading = "Site")]
     #[arg(env = "DOWNPOUR_KEEP_REMOVED", hide_env = true, value_parser = days)]
@@ -221,7 +221,7 @@ pub struct RuleArgs {
     #[arg(env = "DOWNPOUR_MAINTENANCE_PAGE", hide_env = true)]
     pub maintenance_page: Option<String>,
 
-    /// Be under maintenance only while this file exists
+    /// Be under maintenance while this file exists, and only then
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     #[arg(env = "DOWNPOUR_MAINTENANCE_WHEN", hide_env = true)]
     pub maintenance_when: Option<PathBuf>,

@@ -1,273 +1,345 @@
-//! The sites of a configuration: one from the flags alone, or those of the file's tables.
+//! The sites: what flags and the file's tables agree on, one [`SiteSettings`] each.
 
 use std::path::{Path, PathBuf};
 
-use clap::FromArgMatches;
-
-use super::args::{self, Asked};
-use super::file::{ConfigFile, SiteTable};
+use super::asked::{self, Asked};
+use super::file::SiteTable;
 use super::problems::Problems;
-use super::rules::{RuleTexts, rules};
-use super::serve_args::UnknownHost;
-use super::settings::Settings;
+use super::rule_table::RuleTable;
+use super::settings::{Setting, Settings};
 use super::site_args::SiteArgs;
 use super::site_values::{index_name, language, mount, spa_page, tries};
-use super::{StartError, root};
+use super::{RuleTexts, StartError, UnknownHost, root, rules};
 use crate::base::limits::LANGUAGES_MAX;
+use crate::route::HostName;
 use crate::route::site::{Finding, ListingSettings, Mount, Representations, SiteSettings};
 use crate::route::try_files::{Try, TryFiles};
-use crate::route::{HostName, Hosts};
 
-/// The sites, at least one, and which host is answered by which.
+/// The sites, and which of them is for hosts that none has.
 pub(super) struct Sites {
+    /// At least one.
     pub(super) sites: Vec<SiteSettings>,
-    pub(super) hosts: Hosts,
-    /// One of them wants browsers to be careful.
-    pub(super) security_headers: bool,
+    /// `None`: such a host gets 421.
+    pub(super) default: Option<usize>,
+    /// Sites that ask for the preset of fields about security.
+    pub(super) careful: usize,
 }
 
-/// What one site is made of.
-struct Source<'a> {
-    args: &'a SiteArgs,
-    root: Option<PathBuf>,
-    settings: &'a Settings,
-    /// Of the file, and the site's own.
-    tables: Vec<&'a super::rule_table::RuleTable>,
+impl Sites {
+    /// What stands for sites that are wrong.
+    pub(super) fn none() -> Sites {
+        Sites {
+            sites: Vec::new(),
+            default: None,
+            careful: 0,
+        }
+    }
 }
 
-/// Puts the sites together. What is wrong with those of a file is told all at once.
-pub(super) fn sites(asked: &Asked) -> Result<Sites, StartError> {
-    let tables = asked.file.as_ref().map_or(&[][..], |file| &file.sites);
+/// Checks all sites. What is wrong in the file is told together.
+pub(super) fn check(asked: &Asked) -> Result<Sites, StartError> {
+    let tables = asked.file.iter().flat_map(|file| &file.sites);
+    let tables: Vec<&SiteTable> = tables.collect();
     if tables.is_empty() {
-        let rules = asked.file.iter().flat_map(|file| &file.rules);
-        let site = site(&Source {
-            args: &asked.args.site,
-            root: asked.args.root.clone(),
-            settings: &asked.settings,
-            tables: rules.collect(),
-        })?;
-        return Ok(Sites {
-            sites: vec![site],
-            hosts: Hosts::only(),
-            security_headers: asked.args.site.rules.security_headers,
-        });
+        return only_site(asked);
     }
-    let file = asked.file.as_ref().expect("it has the tables");
-    of_file(asked, file)
-}
-
-fn of_file(asked: &Asked, file: &ConfigFile) -> Result<Sites, StartError> {
+    let file = asked.file.as_ref().expect("the tables are its");
     let mut problems = Problems::of(&file.path);
-    let mut sites = Vec::new();
-    let mut security_headers = false;
-    for table in &file.sites {
-        match of_table(asked, file, table) {
-            Ok((site, is_careful)) => {
-                security_headers |= is_careful;
-                sites.push(site);
-            }
-            Err(error) => problems.add(Some(table.line), error.to_string()),
-        }
+    let mut sites = Sites {
+        sites: Vec::with_capacity(tables.len()),
+        default: default_site(asked, &tables, &mut problems),
+        careful: 0,
+    };
+    check_names(&tables, &mut problems);
+    let mut faults = Vec::new();
+    for table in &tables {
+        let settings = table.settings.within(&asked.settings);
+        let args: SiteArgs = asked::parse(asked::site(), &site_part(&settings));
+        let site = Site {
+            names: canonical(table),
+            settings: &settings,
+            args,
+            rules: file.rules.iter().chain(&table.rules),
+        };
+        sites.careful += usize::from(site.args.rules.security_headers);
+        sites.sites.push(site.check(&mut faults));
     }
-    let hosts = hosts(asked, file, &mut problems);
+    tell(faults, problems).map(|()| sites)
+}
+
+/// Without tables, the flags and the keys at the top are one site.
+fn only_site(asked: &Asked) -> Result<Sites, StartError> {
+    if asked.args.unknown_host == UnknownHost::Misdirected {
+        return Err(asked.locate(StartError::usage(
+            "--unknown-host 421 means nothing without sites that have names",
+            "write them into a file, as [[site]] with names, and say --config FILE",
+        )));
+    }
+    let args: SiteArgs = asked::parse(asked::site(), &site_part(&asked.settings));
+    let careful = usize::from(args.rules.security_headers);
+    let tables = asked.file.iter().flat_map(|file| &file.rules);
+    let site = Site {
+        names: Vec::new(),
+        settings: &asked.settings,
+        args,
+        rules: tables,
+    };
+    let mut faults = Vec::new();
+    let sites = Sites {
+        sites: vec![site.check(&mut faults)],
+        default: Some(0),
+        careful,
+    };
+    let path = asked.file.as_ref().map(|file| file.path.as_path());
+    let problems = Problems::of(path.unwrap_or(Path::new("")));
+    tell(faults, problems).map(|()| sites)
+}
+
+/// What is wrong in the file, all together; or else the first that is wrong elsewhere.
+fn tell(faults: Vec<Fault>, mut problems: Problems) -> Result<(), StartError> {
+    let (in_file, elsewhere): (Vec<_>, Vec<_>) = faults.into_iter().partition(Fault::is_in_file);
+    for fault in in_file {
+        problems.add(fault.line, fault.error.to_string());
+    }
     problems.into_result()?;
-    Ok(Sites {
-        sites,
-        hosts: hosts.unwrap_or_default(),
-        security_headers,
-    })
+    match elsewhere.into_iter().next() {
+        Some(fault) => Err(fault.error),
+        None => Ok(()),
+    }
 }
 
-fn of_table(
-    asked: &Asked,
-    file: &ConfigFile,
-    table: &SiteTable,
-) -> Result<(SiteSettings, bool), StartError> {
-    let settings = table.settings.within(&asked.settings);
-    let definition = args::site_definition();
-    let words = settings.words(&definition);
-    let matches = args::matches(definition, words)?;
-    let site_args = SiteArgs::from_arg_matches(&matches).map_err(args::wrong)?;
-    let root: Option<PathBuf> = matches.get_one("root").cloned();
-    if root.is_none() {
-        return Err(StartError::usage(
-            "this site has no directory",
-            "say root = \"DIR\" in it",
-        ));
+/// The settings of these that a site has.
+fn site_part(settings: &Settings) -> Settings {
+    let mut part = Settings::default();
+    for flag in super::keys::keys(&asked::site()) {
+        let id = flag.get_id().as_str();
+        if let Some(setting) = settings.get(id) {
+            part.set(id, setting.clone());
+        }
     }
-    let source = Source {
-        args: &site_args,
-        root,
-        settings: &settings,
-        tables: file.rules.iter().chain(&table.rules).collect(),
-    };
-    let mut site = site(&source)?;
-    site.names = table.names.iter().map(|(name, _)| name.clone()).collect();
-    Ok((site, site_args.rules.security_headers))
+    part
 }
 
-/// Which host is answered by which site; a host that two have is told with its line.
-fn hosts(asked: &Asked, file: &ConfigFile, problems: &mut Problems) -> Option<Hosts> {
-    let mut all: Vec<(Vec<HostName>, usize)> = Vec::new();
-    let mut seen: Vec<(HostName, usize, usize)> = Vec::new();
-    let mut default: Option<(usize, usize)> = None;
-    for (position, table) in file.sites.iter().enumerate() {
-        let mut names = Vec::new();
-        for (text, line) in &table.names {
-            let Ok(name) = HostName::parse(text) else {
-                continue; // It was told when the file was read.
-            };
-            let before = seen
-                .iter()
-                .find(|(known, at, _)| *known == name && *at != position);
-            if let Some((_, _, before)) = before {
-                let sentence = format!("{text} belongs to the site of line {before} already");
-                problems.add(Some(*line), sentence);
-                continue;
-            }
-            seen.push((name.clone(), position, *line));
-            names.push(name);
+/// The site without names, or the one that says so; else the first.
+fn default_site(asked: &Asked, tables: &[&SiteTable], problems: &mut Problems) -> Option<usize> {
+    let is_default = |table: &SiteTable| table.names.is_empty() || table.default_line.is_some();
+    let mut defaults = tables
+        .iter()
+        .enumerate()
+        .filter(|(_, table)| is_default(table));
+    let first = defaults.next();
+    let line = |table: &SiteTable| table.default_line.unwrap_or(table.line);
+    if let Some((_, first)) = first {
+        for (_, second) in defaults {
+            let sentence = format!(
+                "this is a second default site, beside that of line {}; name the hosts of one of \
+                 them",
+                line(first)
+            );
+            problems.add(Some(line(second)), sentence);
         }
-        let line = table
-            .default_line
-            .or(table.names.is_empty().then_some(table.line));
-        match (line, default) {
-            (Some(line), Some((_, before))) => {
-                let sentence = format!("the site of line {before} is the default one already");
-                problems.add(Some(line), format!("{sentence}; give this one names"));
-            }
-            (Some(line), None) => default = Some((position, line)),
-            (None, _) => {}
-        }
-        all.push((names, position));
     }
-    let default = match asked.args.unknown_host {
-        UnknownHost::Misdirected => default.map(|(position, _)| position),
-        // Without a site for all others, the first answers.
-        UnknownHost::Default => Some(default.map_or(0, |(position, _)| position)),
-    };
-    match Hosts::new(all, default) {
-        Ok(hosts) => Some(hosts),
-        Err(why) => {
-            problems.add(None, why);
+    match (asked.args.unknown_host, first) {
+        (UnknownHost::Default, None) => Some(0),
+        (UnknownHost::Default, Some((index, _))) => Some(index),
+        (UnknownHost::Misdirected, None) => None,
+        (UnknownHost::Misdirected, Some((_, table))) => {
+            let sentence = "this is the default site, which no request would get, since \
+                            unknown-host is 421; leave one of the two out";
+            problems.add(Some(line(table)), sentence);
             None
         }
     }
 }
 
-fn site(source: &Source<'_>) -> Result<SiteSettings, StartError> {
-    let args = source.args;
-    let root = source.root.as_deref().map(root::check).transpose()?;
-    let texts = RuleTexts::new(&args.rules, source.tables.iter().copied());
-    Ok(SiteSettings {
-        names: Vec::new(),
-        mounts: mounts(args)?,
-        finding: finding(source)?,
-        representations: representations(args)?,
-        listing: args.list.then(ListingSettings::default),
-        rules: rules(&texts)?,
-        reads_rule_files: args.rules.rule_files,
-        keep_removed: args.keep_removed,
-        root,
-    })
+/// Its hosts, in lower case.
+fn canonical(table: &SiteTable) -> Vec<String> {
+    let names = table.names.iter();
+    let names = names.filter_map(|(name, _)| HostName::parse(name).ok());
+    names.map(|name| name.to_string()).collect()
 }
 
-fn finding(source: &Source<'_>) -> Result<Finding, StartError> {
-    let args = source.args;
-    let index_names = read_all("--index", &args.index, index_name)?;
-    let spa = match &args.spa {
-        Some(text) => spa_page(text).map_err(|why| refuse("--spa", text, why))?,
-        None => None,
-    };
-    if spa.is_some() && !args.tries.is_empty() {
-        let said = |id| {
-            source
-                .settings
-                .get(id)
-                .and_then(|setting| setting.origin.line())
+/// A host has one site.
+fn check_names(tables: &[&SiteTable], problems: &mut Problems) {
+    let mut seen: Vec<(String, usize)> = Vec::new();
+    for (name, line) in tables.iter().flat_map(|table| &table.names) {
+        let Ok(host) = HostName::parse(name) else {
+            continue; // Has been told.
         };
-        let place = match (said("spa"), said("tries")) {
-            (Some(spa), Some(tries)) => format!(" (lines {spa} and {tries})"),
-            _ => String::new(),
+        seen.push((host.to_string(), *line));
+    }
+    seen.sort();
+    for pair in seen.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        let (host, first) = &pair[0];
+        let sentence = format!("{host} stands in line {first}, too; give it to one site, once");
+        problems.add(Some(pair[1].1), sentence);
+    }
+}
+
+/// One site as it is asked for.
+struct Site<'a, R> {
+    names: Vec<String>,
+    settings: &'a Settings,
+    args: SiteArgs,
+    rules: R,
+}
+
+/// What is wrong with a site, and where that stands when it stands in the file.
+struct Fault {
+    error: StartError,
+    line: Option<usize>,
+}
+
+impl Fault {
+    fn is_in_file(&self) -> bool {
+        self.line.is_some()
+    }
+}
+
+fn or_told<T: Default>(checked: Result<T, Fault>, faults: &mut Vec<Fault>) -> T {
+    checked.unwrap_or_else(|fault| {
+        faults.push(fault);
+        T::default()
+    })
+}
+
+impl<'a, R> Site<'a, R>
+where
+    R: DoubleEndedIterator<Item = &'a RuleTable> + Clone,
+{
+    /// The settings; `faults` grows by all that is wrong with them.
+    fn check(self, faults: &mut Vec<Fault>) -> SiteSettings {
+        let args = &self.args;
+        let texts = RuleTexts::new(&args.rules, self.rules.clone());
+        let rules = rules::rules(&texts).map_err(|error| Fault { error, line: None });
+        SiteSettings {
+            names: self.names.clone(),
+            root: or_told(self.root(), faults),
+            mounts: or_told(self.mounts(), faults),
+            finding: Finding {
+                index_names: or_told(self.each("index", &args.index, index_name), faults),
+                try_files: or_told(self.try_files(), faults),
+                clean_urls: args.clean_urls,
+                trailing_slash: args.trailing_slash,
+                hidden: args.hidden,
+                follow_symlinks: args.follow_symlinks,
+            },
+            representations: Representations {
+                sidecars: args.precompressed,
+                compress: args.compress,
+                compress_dir: args.compress_dir.as_deref().map(absolute),
+                languages: or_told(self.languages(), faults),
+                media_variants: args.media_variants,
+                refuses_unacceptable: args.not_acceptable,
+            },
+            listing: args.list.then(ListingSettings::default),
+            rules: or_told(rules, faults),
+            reads_rule_files: args.rules.rule_files,
+            keep_removed: args.keep_removed,
+        }
+    }
+
+    fn root(&self) -> Result<Option<PathBuf>, Fault> {
+        let Some(setting) = self.settings.get("root") else {
+            return Ok(None);
         };
-        return Err(StartError::usage(
-            format!("--spa and --try both say what is tried{place}"),
-            "--spa means --try '$path $path/ /index.html': leave one of them out",
-        ));
+        let path = setting.texts.last().map(Path::new).unwrap_or(Path::new(""));
+        let checked = root::check(path);
+        checked.map(Some).map_err(|error| Fault {
+            error,
+            line: setting.line_of(0),
+        })
     }
-    let try_files = match spa {
-        Some(page) => TryFiles(vec![
-            Try::Path {
-                suffix: String::new(),
-            },
-            Try::Path {
-                suffix: "/".to_owned(),
-            },
-            Try::File(page),
-        ]),
-        None if args.tries.is_empty() => TryFiles::default(),
-        None => {
-            let texts = args.tries.iter().map(String::as_str);
-            tries(texts).map_err(|why| refuse("--try", &args.tries.join(" "), why))?
-        }
-    };
-    Ok(Finding {
-        index_names,
-        try_files,
-        clean_urls: args.clean_urls,
-        trailing_slash: args.trailing_slash,
-        hidden: args.hidden,
-        follow_symlinks: args.follow_symlinks,
-    })
-}
 
-fn mounts(args: &SiteArgs) -> Result<Vec<Mount>, StartError> {
-    let mut mounts: Vec<Mount> = Vec::new();
-    for text in &args.mount {
-        let Mount { prefix, root } = mount(text).map_err(|why| refuse("--mount", text, why))?;
-        if mounts.iter().any(|known| known.prefix == prefix) {
-            return Err(StartError::usage(
-                format!("two directories are mounted at /{prefix}"),
-                "give one of them another path",
-            ));
+    fn mounts(&self) -> Result<Vec<Mount>, Fault> {
+        let mut mounts: Vec<Mount> = self.each("mount", &self.args.mount, mount)?;
+        for index in 0..mounts.len() {
+            let fault = |error| self.fault("mount", index, error);
+            let prefix = &mounts[index].prefix;
+            let before = mounts[..index].iter().position(|one| one.prefix == *prefix);
+            if let Some(before) = before {
+                let line = self
+                    .settings
+                    .get("mount")
+                    .and_then(|said| said.line_of(before));
+                let place = line
+                    .map(|line| format!(" (line {line})"))
+                    .unwrap_or_default();
+                return Err(fault(StartError::usage(
+                    format!("--mount names /{prefix} twice{place}"),
+                    "mount one directory at each path",
+                )));
+            }
+            mounts[index].root = root::check(&mounts[index].root).map_err(fault)?;
         }
-        let root = root::check(&root)?;
-        mounts.push(Mount { prefix, root });
+        Ok(mounts)
     }
-    Ok(mounts)
-}
 
-fn representations(args: &SiteArgs) -> Result<Representations, StartError> {
-    let languages = read_all("--language", &args.language, language)?;
-    if languages.len() > LANGUAGES_MAX {
-        return Err(StartError::usage(
-            format!("--language is said {} times", languages.len()),
-            format!("a site has at most {LANGUAGES_MAX} languages"),
-        ));
+    fn try_files(&self) -> Result<TryFiles, Fault> {
+        let page = match &self.args.spa {
+            Some(text) => spa_page(text).map_err(|why| self.refuse("spa", "--spa", text, why))?,
+            None => None,
+        };
+        let texts = &self.args.tries;
+        match page {
+            Some(_) if !texts.is_empty() => {
+                let error = StartError::usage(
+                    "--spa and --try are two ways to say what is tried",
+                    "leave one of them out; --spa is --try '$path $path/ /index.html'",
+                );
+                Err(self.fault("spa", 0, error))
+            }
+            Some(page) => {
+                let path = |suffix: &str| Try::Path {
+                    suffix: suffix.to_owned(),
+                };
+                Ok(TryFiles(vec![path(""), path("/"), Try::File(page)]))
+            }
+            None if texts.is_empty() => Ok(TryFiles::default()),
+            None => tries(texts.iter().map(String::as_str))
+                .map_err(|why| self.refuse("tries", "--try", &texts.join(" "), why)),
+        }
     }
-    Ok(Representations {
-        sidecars: args.precompressed,
-        compress: args.compress,
-        compress_dir: args.compress_dir.as_deref().map(absolute),
-        languages,
-        media_variants: args.media_variants,
-        refuses_unacceptable: args.not_acceptable,
-    })
+
+    fn languages(&self) -> Result<Vec<String>, Fault> {
+        let languages = self.each("language", &self.args.language, language)?;
+        let mut sorted: Vec<&String> = languages.iter().collect();
+        sorted.sort();
+        let twice = sorted.windows(2).find(|pair| pair[0] == pair[1]);
+        let what = match twice {
+            Some(pair) => format!("--language names {} twice", pair[0]),
+            None if languages.len() > LANGUAGES_MAX => {
+                format!("--language names more than {LANGUAGES_MAX}")
+            }
+            None => return Ok(languages),
+        };
+        let error = StartError::usage(what, "name each language once, the default first");
+        Err(self.fault("language", 0, error))
+    }
+
+    fn each<T>(
+        &self,
+        id: &str,
+        texts: &[String],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Fault> {
+        let flag = format!("--{id}");
+        let one = |text: &String| parse(text).map_err(|why| self.refuse(id, &flag, text, why));
+        texts.iter().map(one).collect()
+    }
+
+    fn refuse(&self, id: &str, flag: &str, text: &str, why: String) -> Fault {
+        let error = StartError::usage(format!("{flag} does not take {text:?}"), why);
+        self.fault(id, 0, error)
+    }
+
+    fn fault(&self, id: &str, index: usize, error: StartError) -> Fault {
+        let setting: Option<&Setting> = self.settings.get(id);
+        let line = setting.and_then(|setting| setting.line_of(index));
+        Fault { error, line }
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-fn read_all<T>(
-    flag: &str,
-    texts: &[String],
-    read: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, StartError> {
-    let one = |text: &String| read(text).map_err(|why| refuse(flag, text, why));
-    texts.iter().map(one).collect()
-}
-
-fn refuse(flag: &str, text: &str, why: String) -> StartError {
-    StartError::usage(format!("{flag} does not take {text:?}"), why)
 }

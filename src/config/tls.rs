@@ -31,8 +31,15 @@ pub struct Http2Config {
     pub streams_max: u32,
 }
 
-/// `None` when no place for TLS is named.
-pub(super) fn check(args: &TlsArgs, listen: Vec<Listen>) -> Result<Option<TlsConfig>, StartError> {
+/// What `--security-headers` says of `--hsts`: a year.
+const CAREFUL_HSTS: &str = "max-age=31536000";
+
+/// `None` when no place for TLS is named. `is_careful`: every site asks for `--security-headers`.
+pub(super) fn check(
+    args: &TlsArgs,
+    listen: Vec<Listen>,
+    is_careful: bool,
+) -> Result<Option<TlsConfig>, StartError> {
     if listen.is_empty() {
         return match args.first_flag() {
             None => Ok(None),
@@ -65,7 +72,10 @@ pub(super) fn check(args: &TlsArgs, listen: Vec<Listen>) -> Result<Option<TlsCon
             false => UnknownName::Default,
         },
         key_log: args.tls_keylog.as_ref().map(path),
-        hsts: args.hsts.clone(),
+        hsts: args
+            .hsts
+            .clone()
+            .or_else(|| is_careful.then(|| CAREFUL_HSTS.to_owned())),
     }))
 }
 

@@ -49,12 +49,8 @@ fn sentence(error: &clap::Error) -> StartError {
             StartError::usage(format!("{flag} needs a value"), see_help)
         }
         ErrorKind::UnknownArgument => unknown(error, flag),
-        ErrorKind::MissingRequiredArgument => {
-            StartError::usage(format!("{flag} is missing"), "see downpour --help")
-        }
-        ErrorKind::ArgumentConflict => {
-            StartError::usage(format!("{flag} is given more than once"), "say it once")
-        }
+        ErrorKind::ArgumentConflict => conflict(error, flag),
+        ErrorKind::MissingRequiredArgument => missing(flag),
         ErrorKind::InvalidSubcommand => {
             let word = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             StartError::usage(
@@ -75,11 +71,37 @@ fn sentence(error: &clap::Error) -> StartError {
     }
 }
 
+fn conflict(error: &clap::Error, flag: &str) -> StartError {
+    let other = context(error, ContextKind::PriorArg).unwrap_or_default();
+    let other = other.split([' ', '[', '=']).next().unwrap_or_default();
+    if other.is_empty() || other == flag {
+        return StartError::usage(format!("{flag} is given more than once"), "say it once");
+    }
+    StartError::usage(
+        format!("{flag} and {other} exclude each other"),
+        "leave one of them out",
+    )
+}
+
+/// What is missing can only be what `check` and `config` are about.
+fn missing(what: &str) -> StartError {
+    match what.starts_with("--") {
+        true => StartError::usage(
+            "downpour config does not know what to print",
+            "say downpour config --show, or --schema",
+        ),
+        false => StartError::usage(
+            "downpour check does not know what to look at",
+            "name the file: downpour check FILE",
+        ),
+    }
+}
+
 fn unknown(error: &clap::Error, flag: &str) -> StartError {
     if !flag.starts_with('-') {
         return StartError::usage(
             format!("{flag:?} is one argument too many"),
-            "serve and precompress take one directory, doctor takes nothing",
+            "serve takes one directory, check one file, doctor takes nothing",
         );
     }
     match context(error, ContextKind::SuggestedArg) {

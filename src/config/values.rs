@@ -201,6 +201,9 @@ pub(super) fn check(flag: &clap::Arg, text: &OsStr) -> Result<(), String> {
         .arg(flag);
     match command.try_get_matches_from([word]) {
         Ok(_) => Ok(()),
-        Err(error) => Err(error.source().unwrap_or(&error).to_string()),
+        Err(error) => match error.source() {
+            Some(why) => Err(why.to_string()),
+            None => Err("that is no value for it".to_owned()),
+        },
     }
 }

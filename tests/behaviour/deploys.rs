@@ -226,7 +226,7 @@ pub(crate) fn a_watched_file_costs_no_look_at_the_disk(engine: Engine) {
     assert!(answers > 1_000, "{answers}");
     stop_traced(&server);
     server.wait();
-    // The start looks at some hundred files; a comparison a second would look at as many more.
+    // The start looks at some hundred files, and the cold thread once a second at the root.
     let looks = count(&counts);
     let again = {
         let mut idle = Server::start(&mut traced(&site, &counts, engine));
@@ -236,7 +236,7 @@ pub(crate) fn a_watched_file_costs_no_look_at_the_disk(engine: Engine) {
         count(&counts)
     };
     assert!(
-        looks <= again + 4,
+        looks <= again + 45,
         "{looks} looks with {answers} answers, {again} with one"
     );
 }

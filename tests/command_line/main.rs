@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // The helpers of these tests are tests too.
 
 mod conditions;
+mod configuration;
 mod precompress;
 mod process;
 mod tls;

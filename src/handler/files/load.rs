@@ -200,6 +200,7 @@ impl Loader<'_> {
                 && is_in_hand(&old)
             {
                 old.touch(self.now.monotonic);
+                old.keep_for(until.saturating_duration_since(now), self.now.monotonic);
                 return Some(old);
             }
             let (resolved, _) = earlier.resolve(path, head).await;
@@ -207,6 +208,8 @@ impl Loader<'_> {
                 && *status == Status::OK
                 && let Ok(entry) = earlier.build(path, key.into(), file, &[], "").await
             {
+                // Its time is that of its deploy, not of the first question.
+                entry.keep_for(until.saturating_duration_since(now), self.now.monotonic);
                 return Some(Arc::new(entry));
             }
         }
