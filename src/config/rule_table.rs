@@ -14,7 +14,7 @@ pub struct RuleTable {
 /// One thing that a table says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// The flag, of [`KEYS`].
+    /// The flag that it would be.
     pub key: &'static str,
     /// The flag's text without the glob; empty for `maintenance`.
     pub text: String,

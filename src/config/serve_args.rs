@@ -133,8 +133,8 @@ pub struct ServeArgs {
     #[arg(env = "DOWNPOUR_SENDFILE_MIN", hide_env = true, value_parser = size)]
     pub sendfile_min: u64,
 
-    /// Files whose heads and names are remembered beside those in memory, each with about a kilobyte;
-    /// they are read from the page cache for each answer
+    /// Files whose heads and names are remembered beside those in memory, each with about a
+    /// kilobyte; they are read from the page cache for each answer
     #[arg(
         long,
         value_name = "COUNT",

@@ -16,7 +16,7 @@ FLAGS = [
     "--clean-urls", "redirect",
     "--cache-control", "auto",
     "--error-page", "404=/404.html",
-    "--maintenance", "/closed/*",
+    "--maintenance=/closed/*",
     *[word for status in (301, 302, 307, 308)
       for word in ("--redirect", f"/moved-{status} /style.css {status}")],
 ]
