@@ -22,6 +22,8 @@ struct MediaRange<'a> {
 
 /// How closely a range describes a type: by how much of its name, then by how many parameters.
 type Specificity = (u8, usize);
+/// What the first of both is where a range names a type.
+const NAMES_A_TYPE: u8 = 2;
 
 type MediaRanges<'a> = ArrayVec<MediaRange<'a>, MEDIA_RANGES_MAX>;
 
@@ -31,16 +33,17 @@ pub fn quality(fields: &Fields<'_>, media_type: &str) -> u16 {
     quality_among(&read(fields), media_type)
 }
 
-/// The position in `available`, which holds media types, of the one to send: the most wanted, and
-/// among equals the first. `None` when none is acceptable.
+/// The position in `available`, which holds media types, of the one to send: the most wanted; among
+/// equals one that the request names itself (browsers say `image/avif, image/*`, and mean the
+/// former), and then the first. `None` when none is acceptable.
 pub fn choose(fields: &Fields<'_>, available: &[&str]) -> Option<usize> {
     let ranges = read(fields);
     let mut best = None;
-    let mut best_quality = 0;
+    let mut best_want = (0, false);
     for (index, media_type) in available.iter().enumerate() {
-        let quality = quality_among(&ranges, media_type);
-        if quality > best_quality {
-            best_quality = quality;
+        let want = wanted_among(&ranges, media_type);
+        if want.0 > 0 && want > best_want {
+            best_want = want;
             best = Some(index);
         }
     }
@@ -60,11 +63,16 @@ fn read<'a>(fields: &Fields<'a>) -> MediaRanges<'a> {
 }
 
 fn quality_among(ranges: &[MediaRange<'_>], media_type: &str) -> u16 {
+    wanted_among(ranges, media_type).0
+}
+
+/// How much a type is wanted, and whether the closest range names it.
+fn wanted_among(ranges: &[MediaRange<'_>], media_type: &str) -> (u16, bool) {
     if ranges.is_empty() {
-        return QUALITY_MAX;
+        return (QUALITY_MAX, false);
     }
     let Some(ours) = MediaRange::parse(media_type.as_bytes()) else {
-        return 0;
+        return (0, false);
     };
     let mut closest: Option<(Specificity, u16)> = None;
     for range in ranges {
@@ -76,7 +84,9 @@ fn quality_among(ranges: &[MediaRange<'_>], media_type: &str) -> u16 {
             closest = Some((specificity, range.quality));
         }
     }
-    closest.map_or(0, |(_, quality)| quality)
+    closest.map_or((0, false), |(specificity, quality)| {
+        (quality, specificity.0 == NAMES_A_TYPE)
+    })
 }
 
 impl<'a> MediaRange<'a> {
@@ -125,7 +135,7 @@ impl<'a> MediaRange<'a> {
             (main, sub)
                 if main.eq_ignore_ascii_case(ours.main) && sub.eq_ignore_ascii_case(ours.sub) =>
             {
-                2
+                NAMES_A_TYPE
             }
             _ => return None,
         };

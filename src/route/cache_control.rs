@@ -8,7 +8,7 @@ use crate::http::field::{is_token_byte, list_members};
 use super::glob::Glob;
 
 const NO_CACHE: &str = "no-cache";
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+const IMMUTABLE: &str = "max-age=31536000, immutable";
 
 /// `off`, `auto`, or `[GLOB ]VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -301,7 +301,7 @@ mod tests {
         let preset =
             "X-Content-Type-Options=nosniff|Referrer-Policy=strict-origin-when-cross-origin";
         let frames = "|Content-Security-Policy=frame-ancestors 'self'";
-        let immutable = "|Cache-Control=public, max-age=31536000, immutable";
+        let immutable = "|Cache-Control=max-age=31536000, immutable";
         for (path, status, expected) in [
             ("/a.txt", Status::OK, format!("{preset}{frames}")),
             (

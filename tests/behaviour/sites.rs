@@ -76,7 +76,7 @@ pub(crate) fn rules_by_flags(engine: Engine) {
         assert_eq!(page.field("x-content-type-options"), Some("nosniff"));
         assert_eq!(page.field("x-all"), Some("yes"));
         let script = ask(&server, "GET", "/app.3f2a9c1b.js", &[]);
-        let immutable = Some("public, max-age=31536000, immutable");
+        let immutable = Some("max-age=31536000, immutable");
         assert_eq!(script.field("cache-control"), immutable);
         assert_eq!(script.field("x-all"), None);
         for (path, status, location) in [

@@ -82,6 +82,9 @@ def judge(host, port, binary, scratch):
     passed, faults = 0, []
     for name, request, answer, wrong in exchanges:
         errors = errors_of(binary, scratch, request, answer) + ([wrong] if wrong else [])
+        if answer.startswith(b"HTTP/1.1 206 "):
+            # A part of a coded representation (RFC 9110 §14.2) cannot be decoded by itself.
+            errors = [error for error in errors if not error.startswith("E 1037 ")]
         if errors:
             faults.append(f"{name}: {'; '.join(errors)}")
         else:
