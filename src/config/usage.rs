@@ -83,16 +83,20 @@ fn conflict(error: &clap::Error, flag: &str) -> StartError {
     )
 }
 
-/// What is missing can only be what `check` and `config` are about.
+/// What is missing can only be what `check`, `config` and `precompress` are about.
 fn missing(what: &str) -> StartError {
-    match what.starts_with("--") {
-        true => StartError::usage(
+    match what {
+        "<FILE>" => StartError::usage(
+            "downpour check does not know what to look at",
+            "name the file: downpour check FILE",
+        ),
+        group if group.contains("--") => StartError::usage(
             "downpour config does not know what to print",
             "say downpour config --show, or --schema",
         ),
-        false => StartError::usage(
-            "downpour check does not know what to look at",
-            "name the file: downpour check FILE",
+        other => StartError::usage(
+            format!("{other} is missing"),
+            "see downpour --help, and --help of the subcommand",
         ),
     }
 }
