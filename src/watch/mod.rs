@@ -1,4 +1,4 @@
-//! Which cached thing depends on which names of which directories, and who is told when one changes.
+//! Which cached thing depends on which names of which directories, and who is told of a change.
 //!
 //! Memory only: the kernel's part (inotify) lives on the cold thread, which reports here. Workers
 //! ask in the slow lane; the fast lane reads one atomic of the thing itself ([`Suspicion`]).
@@ -13,39 +13,40 @@
 //! entry.suspicion() is Suspect <----------------------  told; the next request compares
 //! ```
 //!
-//! A dependency is on a directory and a *stem*, the name up to its first dot: `a.html`, `a.de.html`,
-//! `a.html.br` and `a` have one stem, so that sidecars, languages and clean addresses which come or
-//! go are seen. Names that are not there can be depended on as well; where directories are missing,
-//! the dependency is on the first missing one.
+//! A dependency is on a directory and a *stem*, the name up to its first dot: `a.html`,
+//! `a.de.html`, `a.html.br` and `a` have one stem, so that sidecars, languages and clean addresses
+//! which come or go are seen. Names that are not there can be depended on as well; where
+//! directories are missing, the dependency is on the first missing one.
 //!
 //! # Why nothing is missed
 //!
-//! 1. An [`Observation`] is made when the directory and all directories above it have their watches.
-//!    A parent is watched before its child is opened by name, and the child is watched by its
+//! 1. An [`Observation`] is made when the directory and all directories above it have a watch. A
+//!    parent is watched before its child is opened by name, and the child is watched by its
 //!    descriptor: a child that is exchanged at any time after is reported by its parent.
-//! 2. Whoever loads looks at the disk after the observation. What changed before the look is seen by
-//!    the look. What changes after it gives an event that is read after the observation was made.
-//! 3. The event is read either before the registration: then [`Watch::register`], which compares the
-//!    directory's last events with the observation under the same lock, refuses; or after it: then
-//!    the event finds the thing and tells it.
+//! 2. Whoever loads looks at the disk after the observation. What changed before the look is seen
+//!    by the look. What changes after it gives an event that is read after the observation was
+//!    made.
+//! 3. The event is read either before the registration: then [`Watch::register`], which compares
+//!    the directory's last events with the observation under the same lock, refuses; or after it:
+//!    then the event finds the thing and tells it.
 //! 4. A directory that is exchanged, moved, removed or no longer watched is let go with all below
 //!    it: everything registered there is told, and an observation of it registers nothing more, for
 //!    its id has gone. Until an event is read, a directory's id may stand for the one that had the
 //!    name before; what is registered there is told as soon as the event is read.
 //! 5. When the kernel's queue overflows, or the table of mounts changes, everything is let go.
-//! 6. When the cold thread stops listening, everything is told and nothing can be observed any more.
+//! 6. When the cold thread stops listening, everything is told, and nothing can be observed.
 //!
-//! What the kernel does not report is not seen here: stores through a shared mapping before its file
-//! is closed, and changes by way of another hard link in another directory. Whoever registers a
-//! thing looks for the latter (a link count above one), does not follow symbolic links unseen, and
-//! compares even what is trusted with the disk now and then.
+//! What the kernel does not report is not seen here: stores through a shared mapping before its
+//! file is closed, and changes by way of another hard link in another directory. Whoever registers
+//! a thing looks for the latter (a link count above one), does not follow symbolic links unseen,
+//! and compares even what is trusted with the disk now and then.
 //!
 //! # Locks
 //!
 //! One lock for all. It is taken in the slow lane and on the cold thread only, never on a hit of an
 //! index, and held for a few map operations in memory: things are told, descriptors closed and
 //! memory of many things freed after it was released, and a directory with much below it is let go
-//! in steps. Growing the tables is the longest of them: about a millisecond for 100,000 things.
+//! in steps. Growing the tables, which is rare, is the longest of them.
 
 mod directory;
 mod links;
@@ -144,9 +145,9 @@ impl Watch {
         }
     }
 
-    /// To be asked before names are looked for in `dir`: decoded, relative to the tree's root, empty
-    /// for the root itself. Answers at once when the directory is watched already; otherwise asks
-    /// the cold thread and waits for its word.
+    /// To be asked before names are looked for in `dir`: decoded, relative to the tree's root,
+    /// empty for the root itself. Answers at once when the directory is watched already; otherwise
+    /// asks the cold thread and waits for its word.
     pub async fn observe(&self, tree: TreeId, dir: &[u8]) -> Sight {
         let Some(Inner { shared, requests }) = &self.0 else {
             return Sight::Blind;

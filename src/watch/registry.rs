@@ -291,10 +291,10 @@ impl Registry {
         self.let_all_go();
     }
 
-    /// Takes one falling directory apart, or a part of one with much in it. True when there is more.
+    /// Takes one falling directory apart, or a part of one with much in it.
     ///
-    /// Until it is gone, somebody with an older observation may still register something in it: that
-    /// is told like the rest.
+    /// Until it is gone, somebody with an older observation may still register something in it:
+    /// that is told like the rest.
     pub(super) fn fall(&mut self, told: &mut Told) -> Fall {
         let Some(id) = self.falling.last().copied() else {
             return Fall::Done;

@@ -51,8 +51,8 @@ impl Suspicion {
         }
     }
 
-    /// Makes the thing unwatched: what it was registered for counts no more. For whoever compares it
-    /// with the disk and cannot register it again.
+    /// Makes the thing unwatched: what it was registered for counts no more. For whoever compares
+    /// it with the disk and cannot register it again.
     pub fn forget(&self) {
         self.begin(UNWATCHED);
     }

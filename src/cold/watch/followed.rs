@@ -33,7 +33,7 @@ pub struct Follow {
 /// What has happened to a followed root.
 #[derive(Debug)]
 pub enum Change {
-    /// Its path leads to another directory, which is open here. Its files are to be read again, too.
+    /// Its path leads to another directory, which is open here. Its files are to be read again.
     Root(Arc<OwnedFd>),
     /// One of its files was made, written, replaced or removed, and its writer seems to be done.
     Files,
@@ -90,7 +90,7 @@ impl Followed {
     }
 
     /// Looks whether the path leads elsewhere.
-    pub(super) fn look_at_root(&mut self, mut inotify: Option<&mut Inotify>) {
+    pub(super) fn look_at_root(&mut self, inotify: Option<&mut Inotify>) {
         // A path that leads nowhere at the moment keeps its root.
         let Ok(root) = open_root(&self.follow.path) else {
             return;
@@ -103,7 +103,7 @@ impl Followed {
         }
         self.identity = Some(found);
         self.follow.root = Arc::new(root);
-        if let Some(inotify) = inotify.as_deref_mut() {
+        if let Some(inotify) = inotify {
             self.watch_path(inotify);
             self.watch_root(inotify);
         }
