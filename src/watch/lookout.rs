@@ -100,7 +100,7 @@ impl Lookout {
     }
 
     /// Answers a request: watches the directory and all above it that are not watched yet.
-    pub fn answer(&mut self, request: Request, walk: &mut impl Walk) {
+    pub fn answer(&mut self, request: Request, walk: &mut impl Walk) -> Vec<Fallen> {
         // Whoever asked may have gone.
         if !request.answer.is_closed() {
             self.descend(&request, walk);
@@ -111,6 +111,7 @@ impl Lookout {
             Look::Unknown | Look::Blind => Sight::Blind,
         };
         let _ = request.answer.send(sight);
+        self.settle()
     }
 
     fn descend(&self, request: &Request, walk: &mut impl Walk) -> Option<()> {
@@ -127,13 +128,15 @@ impl Lookout {
             }
         };
         for name in segments(&request.dir) {
-            // First opened, then held against what is known: only this thread changes that.
             let entered = walk.enter(name);
             let known = self.shared.lock().child(here, name);
-            here = match known {
-                // Where it cannot be opened any more, an event is on its way that says so.
-                Some(known) => entered.ok().map(|()| known)?,
-                None => {
+            here = match (known, entered) {
+                (Some(known), Ok(())) => known,
+                (known, entered) => {
+                    // Known and gone: the event that says so is still on its way.
+                    if let Some(known) = known {
+                        self.shared.lock().let_go(known);
+                    }
                     let watched = entered.and_then(|()| walk.watch());
                     self.take_in(Place::Below(here, name.into()), watched, walk)?
                 }

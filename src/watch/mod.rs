@@ -1,5 +1,4 @@
-//! Which cached thing depends on which names of which directories, and who is told when one
-//! changes.
+//! Which cached thing depends on which names of which directories, and who is told of a change.
 //!
 //! Memory only: the kernel's part (inotify) lives on the cold thread, which reports here. Workers
 //! ask in the slow lane; the fast lane reads one atomic of the thing itself ([`Suspicion`]).
@@ -15,16 +14,15 @@
 //! ```
 //!
 //! A dependency is on a directory and a *stem*, the name up to its first dot: `a.html`,
-//! `a.de.html`,
-//! `a.html.br` and `a` have one stem, so that sidecars, languages and clean addresses which come or
-//! go are seen. Names that are not there can be depended on as well; where directories are missing,
-//! the dependency is on the first missing one.
+//! `a.de.html`, `a.html.br` and `a` have one stem, so that sidecars, languages and clean addresses
+//! which come or go are seen. Names that are not there can be depended on as well; where
+//! directories are missing, the dependency is on the first missing one.
 //!
 //! # Why nothing is missed
 //!
-//! 1. An [`Observation`] is made when the directory and all directories above it have their
-//!    watches. A parent is watched before its child is opened by name, and the child is watched by
-//!    its descriptor: a child that is exchanged at any time after is reported by its parent.
+//! 1. An [`Observation`] is made when the directory and all directories above it have a watch. A
+//!    parent is watched before its child is opened by name, and the child is watched by its
+//!    descriptor: a child that is exchanged at any time after is reported by its parent.
 //! 2. Whoever loads looks at the disk after the observation. What changed before the look is seen
 //!    by the look. What changes after it gives an event that is read after the observation was
 //!    made.
@@ -36,8 +34,7 @@
 //!    its id has gone. Until an event is read, a directory's id may stand for the one that had the
 //!    name before; what is registered there is told as soon as the event is read.
 //! 5. When the kernel's queue overflows, or the table of mounts changes, everything is let go.
-//! 6. When the cold thread stops listening, everything is told and nothing can be observed any
-//!    more.
+//! 6. When the cold thread stops listening, everything is told, and nothing can be observed.
 //!
 //! What the kernel does not report is not seen here: stores through a shared mapping before its
 //! file is closed, and changes by way of another hard link in another directory. Whoever registers
@@ -49,7 +46,7 @@
 //! One lock for all. It is taken in the slow lane and on the cold thread only, never on a hit of an
 //! index, and held for a few map operations in memory: things are told, descriptors closed and
 //! memory of many things freed after it was released, and a directory with much below it is let go
-//! in steps. Growing the tables is the longest of them: about a millisecond for 100,000 things.
+//! in steps. Growing the tables, which is rare, is the longest of them.
 
 mod directory;
 mod links;

@@ -117,7 +117,10 @@ impl World {
     fn work(&mut self) {
         while let Some(asked) = now(self.lookout.next()) {
             match asked {
-                Asked::Watch(request) => self.lookout.answer(request, &mut self.disk),
+                Asked::Watch(request) => {
+                    let fallen = self.lookout.answer(request, &mut self.disk);
+                    self.end(&fallen);
+                }
                 Asked::Settle => {
                     let fallen = self.lookout.settle();
                     self.end(&fallen);
@@ -276,6 +279,19 @@ fn a_directory_that_goes_takes_all_below_it_along() {
     );
     assert_eq!(world.lookout.on_lost(root), [], "it is unknown by now");
     assert!(world.lookout.on_event(root, b"x").is_empty());
+}
+
+#[test]
+fn a_directory_that_is_found_gone_before_its_event_is_let_go() {
+    let mut world = world(&["a", "a/b"]);
+    let thing = world.thing(&[("a", is("x"))]);
+    world.disk.directories.clear();
+    let missing = world.observe("a/c");
+    assert_eq!(thing.trust(), Trust::Suspect);
+    assert_eq!(world.watched(), [""]);
+    assert!(world.watch.register(&thing, &[(missing, is("x"))]));
+    world.event("", "a");
+    assert_eq!(thing.trust(), Trust::Suspect);
 }
 
 #[test]

@@ -33,8 +33,7 @@ pub struct Follow {
 /// What has happened to a followed root.
 #[derive(Debug)]
 pub enum Change {
-    /// Its path leads to another directory, which is open here. Its files are to be read again,
-    /// too.
+    /// Its path leads to another directory, which is open here. Its files are to be read again.
     Root(Arc<OwnedFd>),
     /// One of its files was made, written, replaced or removed, and its writer seems to be done.
     Files,

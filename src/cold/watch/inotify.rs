@@ -1,8 +1,8 @@
 //! One inotify descriptor, and what each of its watches is for.
 //!
-//! The kernel has one watch for a directory however often it is asked for; here it is shared and
-//! counted, so that a directory which is in two trees, or on the way to a root, keeps its watch
-//! until nobody needs it.
+//! The kernel has one watch for a directory however often it is asked for. Here it is shared, so
+//! that a directory which is in two trees, or on the way to a root, keeps its watch until nobody
+//! needs it.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};

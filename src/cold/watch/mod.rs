@@ -175,24 +175,20 @@ impl Watcher {
     }
 
     fn answer(&mut self, request: Request) {
-        let Some(Senses {
-            inotify,
-            lookout,
-            partial_since,
-        }) = &mut self.senses
-        else {
+        let Some(senses) = &mut self.senses else {
             return;
         };
         let mut walker = Walker {
-            inotify,
+            inotify: &mut senses.inotify,
             warned: &mut self.warned,
             here: None,
             is_partial: false,
         };
-        lookout.answer(request, &mut walker);
+        let fallen = senses.lookout.answer(request, &mut walker);
         if walker.is_partial {
-            partial_since.get_or_insert_with(Instant::now);
+            senses.partial_since.get_or_insert_with(Instant::now);
         }
+        senses.release(fallen);
     }
 
     fn on_tick(&mut self, now: Instant) {
