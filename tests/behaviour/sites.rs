@@ -197,9 +197,10 @@ pub(crate) fn forms_are_made_while_answers_go_out(engine: Engine) {
     site.write("given.css.gz", b"what a sidecar holds is not looked at");
     sleep(Duration::from_millis(3_100)); // A file that is younger may change without a trace.
     let server = Server::of(engine, &site, &[]);
-    let fields = [("accept-encoding", "br, gzip")];
-    let first = ask(&server, "GET", "/page.html", &fields);
-    first.assert_body(text.as_bytes());
+    // Asked once: the second answer may be a coded one.
+    let fields = "Accept-Encoding: br, gzip\r\n";
+    let first = server.connect().get_with("/page.html", fields);
+    assert_eq!(first.body, text.as_bytes());
     assert_eq!(first.field("vary"), Some("Accept-Encoding"));
     for (accepts, coding) in [("br, gzip", "br"), ("gzip", "gzip"), ("zstd", "zstd")] {
         let fields = format!("Accept-Encoding: {accepts}\r\n");
