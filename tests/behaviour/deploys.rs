@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::rig::{Engine, Server, Site, eventually};
 
-/// Below the 0.9 s for which what is not watched is served after its last look at the disk. Each step
-/// below has just looked, so nothing but an event can be faster.
+/// Below the 0.9 s for which what is not watched is served after its last look at the disk. Each
+/// step below has just looked, so nothing but an event can be faster.
 const AT_ONCE: Duration = Duration::from_millis(750);
 
 #[track_caller]
