@@ -19,6 +19,7 @@ mod http2_client;
 mod http2_life;
 mod leaks;
 mod life;
+mod representations;
 mod requests;
 mod rig;
 mod sites;
@@ -89,6 +90,13 @@ behaviour! {
         hosts_have_sites_of_their_own
         long_listings_are_streamed
         maintenance_follows_its_file
+    }
+    representations {
+        sidecars_by_accept_encoding
+        a_stale_sidecar_is_not_sent
+        made_forms_are_the_file
+        languages_by_accept_language
+        media_types_by_accept
     }
     deploys {
         every_kind_of_change_is_seen_at_once
