@@ -23,6 +23,7 @@ mod representations;
 mod requests;
 mod rig;
 mod sites;
+mod swaps;
 mod tls;
 mod tls_client;
 mod welcome;
@@ -104,6 +105,15 @@ behaviour! {
         removed_assets_are_kept_for_a_while
         no_answer_is_mixed_or_old_while_files_change
         a_watched_file_costs_no_look_at_the_disk
+    }
+    swaps {
+        each_change_is_seen_while_watched
+        each_change_is_seen_without_watching
+        the_first_answer_a_moment_after_a_change_is_new
+        no_deploy_comes_back
+        removed_assets_end_with_their_time
+        no_state_is_mixed_or_old_under_writers
+        the_disk_is_left_alone
     }
     life {
         a_head_has_one_deadline
