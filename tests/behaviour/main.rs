@@ -10,6 +10,7 @@ mod client;
 mod deploys;
 mod ending;
 mod files;
+mod finding;
 mod foreign;
 mod freshness;
 mod hostile;
@@ -91,6 +92,16 @@ behaviour! {
         hosts_have_sites_of_their_own
         long_listings_are_streamed
         maintenance_follows_its_file
+    }
+    finding {
+        one_page_for_all_paths
+        patterns_are_tried_in_order
+        addresses_without_html
+        mounts_hide_what_is_below
+        errors_have_their_pages
+        rules_change_in_time
+        hosts_over_one_connection
+        long_listings_are_framed
     }
     representations {
         sidecars_by_accept_encoding
