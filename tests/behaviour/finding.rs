@@ -162,7 +162,8 @@ pub(crate) fn errors_have_their_pages(engine: Engine) {
     let server = Server::of(engine, &site, &flags);
     let beyond = [("range", "bytes=9-")];
     let changed = [("if-match", "\"x\"")];
-    let rows: [(&str, &[(&str, &str)], u16, &[u8]); 5] = [
+    type Error<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a [u8]);
+    let rows: [Error<'_>; 5] = [
         ("/none", &[], 404, b"missing"),
         ("/de/none", &[], 404, b"fehlt"),
         ("/de/deep/none", &[], 404, b"fehlt"),
