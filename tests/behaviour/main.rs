@@ -10,6 +10,7 @@ mod client;
 mod deploys;
 mod ending;
 mod files;
+mod finding;
 mod foreign;
 mod freshness;
 mod hostile;
@@ -19,9 +20,11 @@ mod http2_client;
 mod http2_life;
 mod leaks;
 mod life;
+mod representations;
 mod requests;
 mod rig;
 mod sites;
+mod swaps;
 mod tls;
 mod tls_client;
 mod welcome;
@@ -90,12 +93,38 @@ behaviour! {
         long_listings_are_streamed
         maintenance_follows_its_file
     }
+    finding {
+        one_page_for_all_paths
+        patterns_are_tried_in_order
+        addresses_without_html
+        mounts_hide_what_is_below
+        errors_have_their_pages
+        rules_change_in_time
+        hosts_over_one_connection
+        long_listings_are_framed
+    }
+    representations {
+        sidecars_by_accept_encoding
+        a_stale_sidecar_is_not_sent
+        made_forms_are_the_file
+        languages_by_accept_language
+        media_types_by_accept
+    }
     deploys {
         every_kind_of_change_is_seen_at_once
         a_deploy_is_seen_whole
         removed_assets_are_kept_for_a_while
         no_answer_is_mixed_or_old_while_files_change
         a_watched_file_costs_no_look_at_the_disk
+    }
+    swaps {
+        each_change_is_seen_while_watched
+        each_change_is_seen_without_watching
+        the_first_answer_a_moment_after_a_change_is_new
+        no_deploy_comes_back
+        removed_assets_end_with_their_time
+        no_state_is_mixed_or_old_under_writers
+        the_disk_is_left_alone
     }
     life {
         a_head_has_one_deadline

@@ -149,6 +149,11 @@ impl Server {
 
     /// The same as a user without rights, since root may read everything.
     pub(crate) fn without_rights(engine: Engine, site: &Site) -> Server {
+        Server::without_rights_with(engine, site, &[])
+    }
+
+    /// The same with flags.
+    pub(crate) fn without_rights_with(engine: Engine, site: &Site, flags: &[&str]) -> Server {
         let public = tempfile::tempdir().unwrap();
         open_to_all(public.path());
         let program = public.path().join("downpour");
@@ -159,7 +164,7 @@ impl Server {
         open_to_all(&program);
         let mut command = serve(&program, engine);
         command.args(["--listen", "127.0.0.1:0", "--workers", "1"]);
-        command.arg(site.root());
+        command.args(flags).arg(site.root());
         if rustix::process::geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }

@@ -10,7 +10,7 @@ use crate::rig::{Engine, Server, Site, eventually, pattern};
 
 /// The same request over both protocols; what they say must be the same.
 #[track_caller]
-fn ask(server: &Server, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) fn ask(server: &Server, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
     let lines: String = fields
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -35,7 +35,7 @@ fn ask(server: &Server, method: &str, path: &str, fields: &[(&str, &str)]) -> An
     one
 }
 
-fn curl(words: &[&str]) -> Vec<u8> {
+pub(crate) fn curl(words: &[&str]) -> Vec<u8> {
     let output = Command::new("timeout")
         .args(["60", "curl", "-sS", "--fail-with-body"])
         .args(words)
