@@ -79,7 +79,7 @@ pub enum Watching {
     /// With inotify, where that works.
     #[default]
     Inotify,
-    /// Not at all: cached files are compared by their age, roots are looked at once a second.
+    /// Not at all: cached files are compared by their age, roots are looked at each half second.
     Off,
 }
 

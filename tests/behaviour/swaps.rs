@@ -278,12 +278,9 @@ pub(crate) fn the_disk_is_left_alone(engine: Engine) {
     let pid = server.pid().as_raw_nonzero().to_string();
     let mut tracer = Command::new("strace");
     tracer.args(["-f", "-e", "trace=statx,openat2,openat,newfstatat"]);
-    let tracer = tracer.arg("-o").arg(&counts).args(["-p", &pid]);
-    let tracer = tracer.stderr(std::process::Stdio::null()).spawn();
-    let Ok(mut tracer) = tracer else {
-        eprintln!("SKIPPED: strace is not installed, so nothing counts the system calls");
-        return;
-    };
+    tracer.arg("-o").arg(&counts).args(["-p", &pid]);
+    tracer.stderr(std::process::Stdio::null());
+    let mut tracer = tracer.spawn().expect("strace");
     // It has taken hold when the process says who traces it.
     eventually("strace has taken hold of every thread", || {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();

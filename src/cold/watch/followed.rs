@@ -1,6 +1,6 @@
 //! One root whose path is followed, and its files with rules.
 //!
-//! Everything is looked at once a second besides; events only make it immediate. So it works, a
+//! Everything is looked at each half second besides; events only make it immediate. So it works, a
 //! second later, on file systems that report nothing.
 
 use std::ffi::CString;
@@ -114,7 +114,7 @@ impl Followed {
         (self.follow.on_change)(Change::Root(root));
     }
 
-    /// The look of each second, which needs no event.
+    /// The look of each half second, which needs no event.
     pub(super) fn look(&mut self, inotify: Option<&mut Inotify>, now: Instant) {
         self.look_at_root(inotify);
         let found = self.stamps_now();
@@ -171,7 +171,7 @@ impl Followed {
         let target = Target::Path(self.number);
         let mut path = Vec::new();
         walk_path(&self.follow.path, |directory, name| {
-            // A directory that we may only pass through is left to the look of each second.
+            // A directory that we may only pass through is left to the look of each half second.
             if let Ok(watch) = inotify.watch(directory, false) {
                 inotify.bind(watch, target);
                 path.push((watch, name.to_vec()));

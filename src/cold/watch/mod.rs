@@ -4,7 +4,7 @@
 //! ```text
 //! workers --requests--> Watcher --inotify_add_watch--> kernel
 //! entries <---told----- registry <----on_event-------- events, read at most every 2 ms
-//! sites   <---Change--- followed roots <-------------- events, and a look once a second
+//! sites   <---Change--- followed roots <-------------- events, and a look each half second
 //! ```
 //!
 //! Nothing here is needed for correct answers: what is not watched is compared with the disk by its
