@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::process::getpid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The highest processor number that can be named, plus one.
@@ -24,6 +25,14 @@ pub fn pin(cpu: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the calling thread run wherever the first thread of the process may: a thread begins with
+/// the processors of the one that has started it, which may be pinned.
+pub fn unpin() -> io::Result<()> {
+    let set = sched_getaffinity(Some(getpid()))?;
+    sched_setaffinity(None, &set)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +45,24 @@ mod tests {
             allowed().unwrap()
         });
         assert_eq!(pinned.join().unwrap(), [cpu]);
+    }
+
+    #[test]
+    fn a_thread_of_a_pinned_one_is_pinned_until_it_says_otherwise() {
+        let cpu = *allowed().unwrap().last().unwrap();
+        let of_process = sched_getaffinity(Some(getpid())).unwrap();
+        let both = std::thread::spawn(move || {
+            pin(cpu).unwrap();
+            let inner = std::thread::spawn(|| {
+                let before = allowed().unwrap();
+                unpin().unwrap();
+                (before, sched_getaffinity(None).unwrap())
+            });
+            inner.join().unwrap()
+        });
+        let (before, after) = both.join().unwrap();
+        assert_eq!(before, [cpu]);
+        assert!(after == of_process);
     }
 
     #[test]

@@ -319,7 +319,7 @@ pub const WATCH_RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// against the reading of one, short against anything that a person could notice.
 pub const WATCH_READ_PAUSE: Duration = Duration::from_millis(2);
 /// How often the path of a root, and files with rules, are looked at besides being watched: what
-/// is not seen otherwise is seen then, and answered from well within a second on a busy machine too.
+/// is not seen otherwise is seen then, and answered from well within a second.
 pub const ROOT_LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// Files with rules are read when nothing has happened to them for so long, or for
 /// [`RULE_FILES_WAIT_MAX`] something all the time.

@@ -5,18 +5,16 @@
 //! it is used. They are relaxed: nothing is published through them, and reading an old value only
 //! means to look once more.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::budget::Permit;
+use super::forms::{Forms, Made};
 use super::representation::{Content, Outcome};
 use crate::base::Millis;
 use crate::base::limits::{FRESH_FOR, PROMOTE_HITS, PROMOTE_WINDOW, WATCHED_FRESH_FOR};
 use crate::engine::operation::FileStat;
-use crate::http::Coding;
 use crate::watch::{Suspicion, Trust, Watched};
 
 /// How an entry stands to the disk.
@@ -52,23 +50,10 @@ pub struct Entry {
     used: AtomicBool,
     /// Hits since a moment, both in one word: see [`Entry::count_hit`].
     hits: AtomicU32,
-    /// Codings that somebody makes or has made: four bits for each variant.
-    making: AtomicU64,
-    /// What was made since; whoever replaces the entry takes them over.
-    made: Mutex<Vec<Made>>,
-}
-
-/// A compressed form that was made of a representation.
-#[derive(Clone, Debug)]
-pub struct Made {
-    /// Which file of the resource.
-    pub variant: u8,
-    pub coding: Coding,
-    /// Tells this form from others of the same coding: a part of its entity tag.
-    pub tag: &'static str,
-    /// Nothing better is to be expected.
-    pub is_best: bool,
-    pub bytes: Bytes,
+    /// Shared with whoever replaces the entry while its files stay the same.
+    forms: Arc<Forms>,
+    /// The version of the forms that the outcome holds.
+    forms_version: u32,
 }
 
 /// How an entry is held by the store.
@@ -109,8 +94,6 @@ pub enum Origin {
 
 /// Bytes that an entry costs besides its heads and its content: the structs, the slots.
 const ENTRY_OVERHEAD_BYTES: u64 = 512;
-/// Files of one resource that are compressed on the fly: what fits a word of bits.
-const VARIANTS_MADE_MAX: u8 = 16;
 const FRESH_MS: u64 = FRESH_FOR.as_millis() as u64;
 const WATCHED_FRESH_MS: u64 = WATCHED_FRESH_FOR.as_millis() as u64;
 const PROMOTE_MS: u64 = PROMOTE_WINDOW.as_millis() as u64;
@@ -150,8 +133,18 @@ impl Entry {
             kept_until: AtomicU64::new(0),
             used: AtomicBool::new(false),
             hits: AtomicU32::new(0),
-            making: AtomicU64::new(0),
-            made: Mutex::default(),
+            forms: Arc::default(),
+            forms_version: 0,
+        }
+    }
+
+    /// This entry, whose outcome holds the forms of this version.
+    #[must_use]
+    pub fn with_forms(self, forms: Arc<Forms>, forms_version: u32) -> Entry {
+        Entry {
+            forms,
+            forms_version,
+            ..self
         }
     }
 
@@ -260,30 +253,21 @@ impl Entry {
         (!taken).then(|| Refresh(Arc::clone(self)))
     }
 
-    /// Claims the making of a coding; once in the life of an entry, and for few variants only.
-    pub fn claim_making(&self, variant: u8, coding: Coding) -> bool {
-        if variant >= VARIANTS_MADE_MAX {
-            return false;
-        }
-        let bit = 1 << (4 * variant + coding as u8);
-        let known = self.making.load(Ordering::Relaxed);
-        known & bit == 0 && self.making.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    /// The compressed forms of its files.
+    pub fn forms(&self) -> &Arc<Forms> {
+        &self.forms
+    }
+
+    /// True when a form was made that its outcome does not hold yet.
+    pub fn has_new_forms(&self) -> bool {
+        self.forms.version() != self.forms_version
     }
 
     /// Hands over a compressed form. The next request finds the entry suspect, and whoever compares
     /// it with the disk puts one with this form in its place.
     pub fn add_made(&self, made: Made) {
-        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|known| (known.variant, known.coding) != (made.variant, made.coding));
-        all.push(made);
-        drop(all);
+        self.forms.add(made);
         self.suspect();
-    }
-
-    /// What was made since.
-    pub fn made(&self) -> Vec<Made> {
-        let all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        all.clone()
     }
 
     /// Notes a use for the policy.

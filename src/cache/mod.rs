@@ -15,13 +15,15 @@
 
 pub mod budget;
 pub mod entry;
+pub mod forms;
 pub mod index;
 pub mod representation;
 pub mod shared_bodies;
 pub mod store;
 
 pub use budget::{Budget, PaidBody, Permit};
-pub use entry::{Entry, Freshness, Hold, Made, Origin, Refresh};
+pub use entry::{Entry, Freshness, Hold, Origin, Refresh};
+pub use forms::{Forms, Made};
 pub use index::Index;
 pub use representation::{About, Content, Outcome, Page, Representation, Resource, Vary};
 pub use shared_bodies::BodyKey;

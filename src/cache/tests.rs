@@ -481,28 +481,25 @@ fn hits_within_a_moment_are_counted() {
 }
 
 #[test]
-fn a_compressed_form_is_claimed_once_and_makes_its_entry_suspect() {
-    let entry = fetch(&Store::new(SETTINGS), b"a", 1, Millis(0));
-    assert!(entry.claim_making(0, Coding::Brotli));
-    assert!(!entry.claim_making(0, Coding::Brotli));
-    assert!(entry.claim_making(0, Coding::Gzip) && entry.claim_making(1, Coding::Brotli));
-    assert!(!entry.claim_making(16, Coding::Brotli), "beyond the bits");
-    for tag in ["fast", "best"] {
-        entry.add_made(Made {
-            variant: 0,
-            coding: Coding::Brotli,
-            tag,
-            is_best: tag == "best",
-            bytes: Bytes::new(),
-        });
-    }
+fn a_compressed_form_makes_its_entry_suspect_and_new_to_who_holds_less() {
+    let store = Store::new(SETTINGS);
+    let entry = fetch(&store, b"a", 1, Millis(0));
+    assert!(!entry.has_new_forms());
+    entry.add_made(Made {
+        variant: 0,
+        coding: Coding::Brotli,
+        tag: "fast",
+        is_final: false,
+        bytes: Bytes::new(),
+    });
     assert_eq!(entry.freshness(Millis(10_000)), Freshness::Stale);
-    let made = entry.made();
-    assert_eq!(
-        (made.len(), made[0].tag),
-        (1, "best"),
-        "the better one alone"
-    );
+    assert!(entry.has_new_forms());
+    let (made, version) = entry.forms().all();
+    assert_eq!(made.len(), 1);
+    let (path, outcome) = (Box::from(&b"a"[..]), Outcome::PerRequest);
+    let next = Entry::new(path, outcome, Origin::Unknown, Hold::default(), Millis(0));
+    let next = next.with_forms(Arc::clone(entry.forms()), version);
+    assert!(!next.has_new_forms());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use rustix::io::{Errno as KernelErrno, ReadWriteFlags};
 
 use super::find;
 use super::{Errno, Operation, OperationId, Outcome, Waker};
+use crate::base::cpu;
 use crate::base::limits::FILE_OPERATIONS_WAITING_MAX;
 
 /// What a worker started and a thread has ended.
@@ -139,6 +140,8 @@ impl BlockingPool {
 }
 
 fn serve(shared: &Shared) {
+    // Where it is refused, the thread shares the processor of the worker that has started it.
+    let _ = cpu::unpin();
     let mut state = lock(&shared.state);
     loop {
         let Some(job) = state.jobs.pop_front() else {

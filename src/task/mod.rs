@@ -5,6 +5,7 @@
 //! the worker up goes to the [`Pool`].
 
 mod executor;
+mod give_way;
 mod io;
 pub mod pool;
 

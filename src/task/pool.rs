@@ -1,24 +1,29 @@
 //! Threads for work that would hold a worker up: compression, whole files read and written.
 //!
-//! One pool serves all workers. Work that an answer waits for and work that only makes later
-//! answers better have threads of their own: the latter run at the lowest priority (`nice 19`), so
-//! that they take what workers and answers leave, and a long job never stands before a short one.
+//! One pool serves all workers. Work that an answer waits for, short work that makes later answers
+//! better and long work that does have threads of their own: those that nobody waits for give way
+//! to all others (`give_way.rs`), so that they take what workers and answers leave, and a long job
+//! never stands before a short one.
 //! Threads start when there is work and none of them is idle, and end when there was none for a
 //! while; an idle server has none.
 //!
-//! The lock is held for a push or a pop, never while a job runs.
+//! The lock is held for a push or a pop, never while a job runs. A thread that gives way may lose
+//! the processor while it holds it, for long: so whoever brings work that nobody waits for does not
+//! wait for the lock either.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::give_way::give_way;
+use crate::base::cpu;
 use crate::base::limits::POOL_THREAD_IDLE;
 
 /// What a job is for.
@@ -26,11 +31,14 @@ use crate::base::limits::POOL_THREAD_IDLE;
 pub enum Urgency {
     /// An answer waits for it.
     Answer,
-    /// Nobody waits: it makes later answers better.
+    /// Nobody waits: it makes later answers better, and is soon done.
+    Soon,
+    /// Nobody waits: it makes later answers better, and may take long.
     Background,
 }
 
-/// Too many jobs of this urgency wait already, or no thread can be made.
+/// Too many jobs of this urgency wait already, or no thread can be made. What nobody waits for is
+/// refused, too, while another thread holds the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -46,6 +54,7 @@ impl std::error::Error for Full {}
 #[derive(Clone)]
 pub struct Pool {
     answers: Arc<Crew>,
+    soon: Arc<Crew>,
     background: Arc<Crew>,
 }
 
@@ -56,6 +65,7 @@ impl Pool {
         let crew = |urgency| Arc::new(Crew::new(urgency, threads.max(1), waiting_max));
         Pool {
             answers: crew(Urgency::Answer),
+            soon: crew(Urgency::Soon),
             background: crew(Urgency::Background),
         }
     }
@@ -74,6 +84,7 @@ impl Pool {
         };
         let crew = match urgency {
             Urgency::Answer => &self.answers,
+            Urgency::Soon => &self.soon,
             Urgency::Background => &self.background,
         };
         crew.take_on(Box::new(job))?;
@@ -125,7 +136,10 @@ impl Crew {
     }
 
     fn take_on(self: &Arc<Self>, job: Job) -> Result<(), Full> {
-        let mut state = self.lock();
+        let mut state = match self.urgency {
+            Urgency::Answer => self.lock(),
+            Urgency::Soon | Urgency::Background => self.lock_at_once().ok_or(Full)?,
+        };
         // A thread counts as idle until it has taken its job.
         let all_busy = state.jobs.len() >= state.idle;
         if all_busy && state.threads < self.threads_max && self.start_thread(state.threads) {
@@ -147,7 +161,8 @@ impl Crew {
         let crew = Arc::clone(self);
         let name = match self.urgency {
             Urgency::Answer => format!("downpour-pool-{number}"),
-            Urgency::Background => format!("downpour-nice-{number}"),
+            Urgency::Soon => format!("downpour-soon-{number}"),
+            Urgency::Background => format!("downpour-idle-{number}"),
         };
         let builder = std::thread::Builder::new().name(name);
         builder.spawn(move || crew.serve()).is_ok()
@@ -155,9 +170,10 @@ impl Crew {
 
     /// The life of one thread, which counts as idle when it begins.
     fn serve(&self) {
-        if self.urgency == Urgency::Background {
-            // Linux takes the calling thread for "this process". Giving way is always allowed.
-            let _ = rustix::process::setpriority_process(None, 19);
+        // Where it is refused, the thread shares the processor of the worker that has started it.
+        let _ = cpu::unpin();
+        if self.urgency != Urgency::Answer {
+            give_way();
         }
         let mut state = self.lock();
         loop {
@@ -179,6 +195,14 @@ impl Crew {
                 state.threads -= 1;
                 return;
             }
+        }
+    }
+
+    fn lock_at_once(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -266,11 +290,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_goes_before_what_runs_in_the_background() {
+    fn what_is_long_stands_before_nothing_that_is_short() {
         let pool = Pool::new(1, 10);
         let let_go = held(&pool, Urgency::Background);
         let (notes, read) = channel();
         note(&pool, Urgency::Background, &notes, 1).unwrap();
+        note(&pool, Urgency::Soon, &notes, 3).unwrap();
+        assert_eq!(next(&read), 3);
         note(&pool, Urgency::Answer, &notes, 2).unwrap();
         assert_eq!(next(&read), 2);
         assert!(read.try_recv().is_err());
@@ -278,19 +304,36 @@ mod tests {
         assert_eq!(next(&read), 1);
     }
 
+    /// The scheduling policy of the calling thread (proc_pid_stat(5)).
+    fn policy() -> i32 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, behind_name) = stat.rsplit_once(')').unwrap();
+        behind_name.split(' ').nth(39).unwrap().parse().unwrap()
+    }
+
     #[test]
-    fn the_background_runs_at_the_lowest_priority_and_answers_do_not() {
+    fn what_nobody_waits_for_gives_way_and_answers_do_not() {
         let pool = Pool::new(1, 10);
-        let (notes, read) = channel();
-        for urgency in [Urgency::Answer, Urgency::Background] {
-            let notes = notes.clone();
-            let nice = move || rustix::process::getpriority_process(None).unwrap();
-            drop(pool.run(urgency, move || notes.send(nice()).unwrap()));
+        let own = (
+            rustix::process::getpriority_process(None).unwrap(),
+            policy(),
+        );
+        let idle = (19, libc::SCHED_IDLE);
+        for (urgency, expected) in [
+            (Urgency::Answer, own),
+            (Urgency::Soon, idle),
+            (Urgency::Background, idle),
+        ] {
+            let (notes, read) = channel();
+            let nice = || rustix::process::getpriority_process(None).unwrap();
+            let job = move || notes.send((nice(), policy())).unwrap();
+            drop(pool.run(urgency, job).unwrap());
+            assert_eq!(
+                read.recv_timeout(PATIENCE).unwrap(),
+                expected,
+                "{urgency:?}"
+            );
         }
-        let mut both = [0, 0].map(|_| read.recv_timeout(PATIENCE).unwrap());
-        both.sort_unstable();
-        let own = rustix::process::getpriority_process(None).unwrap();
-        assert_eq!(both, [own, 19]);
     }
 
     #[test]

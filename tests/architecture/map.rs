@@ -99,6 +99,10 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
         "message headers hold pointers to the batch's pieces",
     ),
     (
+        "src/task/give_way.rs",
+        "`sched_setscheduler`, which no crate of ours wraps",
+    ),
+    (
         "tests/guard_page.rs",
         "a page that may not be touched behind the parsers' input",
     ),

@@ -91,7 +91,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The codings that can be made of a variant on the fly.
+    /// The codings that can be made of a variant on the fly, or be made better.
     fn makes_of(&self, variant: &Variant, made: &[&Made]) -> CodingSet {
         let mut makes = CodingSet::default();
         let len = variant.located.stat.len;
@@ -107,7 +107,8 @@ impl Loader<'_> {
                 .sidecars
                 .iter()
                 .any(|sidecar| sidecar.coding == coding);
-            if !has_sidecar && !made.iter().any(|made| made.coding == coding) {
+            let is_made = |made: &&Made| made.coding == coding && made.is_final;
+            if !has_sidecar && !made.iter().any(is_made) {
                 makes = makes.with(coding);
             }
         }

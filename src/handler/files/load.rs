@@ -55,6 +55,9 @@ impl Loader<'_> {
         }
         let entry = self.load(path, key, head, resolved, trail, old).await;
         ticket.fill(Arc::clone(&entry));
+        if entry.has_new_forms() {
+            entry.suspect(); // It was made while the entry was; its maker saw the old one.
+        }
         entry
     }
 
@@ -104,7 +107,8 @@ impl Loader<'_> {
         if !matches!(resolved.found, Found::File { .. }) {
             return None;
         }
-        let entry = self.load(path, key, head, resolved, trail, None).await;
+        let old = self.store.peek(&key);
+        let entry = self.load(path, key, head, resolved, trail, old).await;
         self.store.replace(&entry);
         Some(entry)
     }
@@ -139,7 +143,7 @@ impl Loader<'_> {
         let is_same = *status == Status::OK
             && !resolved.is_per_request
             && old.is_unchanged(&file.states())
-            && old.made().is_empty();
+            && !old.has_new_forms();
         if is_same {
             old.touch(self.now.monotonic);
             self.follow(old, trail);
@@ -240,14 +244,17 @@ impl Loader<'_> {
                 return self.page_entry(key, Outcome::Page(page), &trail);
             }
             let states = file.states();
-            let made = old.as_ref().filter(|old| old.is_unchanged(&states));
-            let made = made.map_or_else(Vec::new, |old| old.made());
+            let unchanged = old.as_ref().filter(|old| old.is_unchanged(&states));
+            let forms = unchanged
+                .map(|old| Arc::clone(old.forms()))
+                .unwrap_or_default();
+            let (made, version) = forms.all();
             match self
                 .build(path, key.clone(), file, &made, &resolved.vary)
                 .await
             {
                 Ok(entry) => {
-                    let entry = Arc::new(entry);
+                    let entry = Arc::new(entry.with_forms(forms, version));
                     self.follow(&entry, &trail);
                     return entry;
                 }

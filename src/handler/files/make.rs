@@ -30,7 +30,7 @@ pub(super) fn aside(entry: &Arc<Entry>, variant: u8, coding: Coding, now: Now) -
         entry.suspect();
         return None;
     }
-    entry.claim_making(variant, coding).then(|| Aside::Make {
+    entry.forms().claim(variant, coding).then(|| Aside::Make {
         entry: Arc::clone(entry),
         variant,
         coding,
@@ -52,24 +52,39 @@ pub(super) async fn make(
         Coding::Zstd | Coding::Brotli => &[Effort::Fast, Effort::Best],
     };
     for effort in efforts.iter().copied() {
-        let Some(made) = form(services, kept.clone(), &entry, (variant, coding), effort).await
-        else {
-            return;
-        };
-        let is_best = made.is_best;
-        // The entry may be another one by now, of the same files.
-        let Some(current) = services.store.peek(entry.path()) else {
-            return;
-        };
-        if current.origin() != entry.origin() {
-            return;
+        if effort == Effort::Fast && entry.forms().has(variant, coding) {
+            continue;
         }
-        // Whoever makes an entry of this one must not make it again.
-        current.claim_making(variant, coding);
+        let urgency = match effort {
+            Effort::Fast | Effort::Good => Urgency::Soon,
+            Effort::Best => Urgency::Background,
+        };
+        let which = (variant, coding, effort);
+        match form(services, kept.clone(), &entry, which, urgency).await {
+            Ok(made) => {
+                let is_final = made.is_final;
+                hand_over(services, &entry, made);
+                if is_final {
+                    return;
+                }
+            }
+            Err(Unmade::Refused) => return entry.forms().unclaim(variant, coding),
+            Err(Unmade::Impossible) => return,
+        }
+    }
+}
+
+/// Gives a form to the entry of the same files that the store has by now.
+fn hand_over(services: &FileServices, entry: &Arc<Entry>, made: Made) {
+    // First of all, so that who puts another entry in its place meanwhile finds the form.
+    entry.add_made(made.clone());
+    let Some(current) = services.store.peek(entry.path()) else {
+        return;
+    };
+    if Arc::ptr_eq(current.forms(), entry.forms()) {
+        current.suspect();
+    } else if current.origin() == entry.origin() {
         current.add_made(made);
-        if is_best {
-            return;
-        }
     }
 }
 
@@ -81,7 +96,17 @@ pub(super) async fn now(
     variant: u8,
     coding: Coding,
 ) -> Option<Made> {
-    form(services, kept, entry, (variant, coding), Effort::Fast).await
+    let which = (variant, coding, Effort::Fast);
+    let made = form(services, kept, entry, which, Urgency::Answer).await;
+    made.ok()
+}
+
+/// Why there is no form.
+enum Unmade {
+    /// There is too much to do: whoever asks next may try again.
+    Refused,
+    /// It cannot be made, or there is no room for it.
+    Impossible,
 }
 
 /// A form of this effort or a better one that is there already.
@@ -89,22 +114,18 @@ async fn form(
     services: &FileServices,
     kept: Option<Arc<Kept>>,
     entry: &Entry,
-    (variant, coding): (u8, Coding),
-    effort: Effort,
-) -> Option<Made> {
-    let plain = plain(entry, variant)?;
-    let stat = *entry.state(plain.about.state)?;
+    (variant, coding, effort): (u8, Coding, Effort),
+    urgency: Urgency,
+) -> Result<Made, Unmade> {
+    let plain = plain(entry, variant).ok_or(Unmade::Impossible)?;
+    let stat = *entry.state(plain.about.state).ok_or(Unmade::Impossible)?;
     for effort in [Effort::Best, effort] {
         let key = BodyKey::new(&stat, tag(coding, effort));
         if let Some(body) = services.store.shared_body(&key) {
-            return Some(made(variant, coding, effort, &body));
+            return Ok(made(variant, coding, effort, &body));
         }
     }
     let content = plain.content.clone();
-    let urgency = match effort {
-        Effort::Fast | Effort::Good => Urgency::Answer,
-        Effort::Best => Urgency::Background,
-    };
     let job = move || {
         let input: Bytes = match &content {
             Content::Memory(bytes) => bytes.clone(),
@@ -123,13 +144,18 @@ async fn form(
         let coded = kept.compress(coding, effort, &input)?;
         Some((effort, coded))
     };
-    let (effort, mut bytes) = services.pool.run(urgency, job).ok()?.await??;
+    let running = services
+        .pool
+        .run(urgency, job)
+        .map_err(|_| Unmade::Refused)?;
+    let coded = running.await.flatten();
+    let (effort, mut bytes) = coded.ok_or(Unmade::Impossible)?;
     bytes.shrink_to_fit();
-    let permit = services.store.pay(bytes.capacity() as u64)?;
-    let body = permit.into_body(bytes);
+    let permit = services.store.pay(bytes.capacity() as u64);
+    let body = permit.ok_or(Unmade::Impossible)?.into_body(bytes);
     let key = BodyKey::new(&stat, tag(coding, effort));
     services.store.share_body(key, &body);
-    Some(made(variant, coding, effort, &body))
+    Ok(made(variant, coding, effort, &body))
 }
 
 fn made(variant: u8, coding: Coding, effort: Effort, body: &PaidBody) -> Made {
@@ -137,7 +163,7 @@ fn made(variant: u8, coding: Coding, effort: Effort, body: &PaidBody) -> Made {
         variant,
         coding,
         tag: tag(coding, effort),
-        is_best: effort == Effort::Best,
+        is_final: effort != Effort::Fast,
         bytes: body.bytes(),
     }
 }

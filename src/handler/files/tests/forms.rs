@@ -2,6 +2,8 @@
 
 use std::fs::{self, FileTimes};
 use std::path::Path;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::{Bench, Lane, SETTINGS, Seen, plain_settings};
@@ -10,6 +12,7 @@ use crate::cache::StoreSettings;
 use crate::handler::files::Site;
 use crate::http::{Method, Status};
 use crate::route::site::{Representations, SiteSettings};
+use crate::task::Urgency;
 use crate::watch::Watch;
 
 const BIG: StoreSettings = StoreSettings {
@@ -176,6 +179,65 @@ fn a_form_is_made_once_while_the_answer_goes_out_as_it_is() {
     bench.advance(FRESH_FOR);
     let newer = coded(&mut bench, "/a.html", "gzip");
     assert_ne!(newer.body, seen.body);
+}
+
+#[test]
+fn each_coding_is_made_once_in_whatever_order_they_are_asked_for() {
+    let mut bench = bench(|forms| forms.compress = true);
+    bench.write("a.html", text());
+    let all = ["br", "gzip", "zstd"];
+    for _ in 0..3 {
+        for coding in all {
+            ask(&mut bench, "/a.html", "Accept-Encoding", coding);
+        }
+    }
+    let asked = |bench: &mut Bench| {
+        all.map(|coding| {
+            let seen = ask(bench, "/a.html", "Accept-Encoding", coding);
+            assert_eq!(seen.field("Content-Encoding"), Some(coding));
+            assert_eq!(seen.lane, Lane::Fast, "nothing is left to be done");
+            seen.body
+        })
+    };
+    let bodies = asked(&mut bench);
+    assert_eq!(asked(&mut bench), bodies);
+    // They outlive a comparison that finds the file unchanged.
+    bench.advance(FRESH_FOR);
+    let seen = ask(&mut bench, "/a.html", "Accept-Encoding", "zstd");
+    assert_eq!(seen.lane, Lane::Slow);
+    assert_eq!(asked(&mut bench), bodies);
+}
+
+#[test]
+fn what_was_refused_for_too_much_work_is_made_for_who_asks_next() {
+    let mut bench = bench(|forms| forms.compress = true);
+    bench.write("a.html", text());
+    let (let_go, held) = channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let pool = bench.files.services.pool.clone();
+    // More than are taken: the pool is full.
+    for _ in 0..1_000 {
+        let held = Arc::clone(&held);
+        let job = move || {
+            let _ = held.lock().unwrap().recv();
+        };
+        let _ = pool.run(Urgency::Soon, job);
+    }
+    for _ in 0..2 {
+        let seen = ask(&mut bench, "/a.html", "Accept-Encoding", "gzip");
+        assert_eq!(seen.field("Content-Encoding"), None);
+    }
+    drop(let_go);
+    // The next one that is taken is the last of all.
+    let (done, all_done) = channel();
+    let is_taken = || {
+        let done = done.clone();
+        pool.run(Urgency::Soon, move || done.send(()).unwrap())
+            .is_ok()
+    };
+    while !is_taken() {}
+    all_done.recv().unwrap();
+    coded(&mut bench, "/a.html", "gzip");
 }
 
 #[test]
