@@ -7,6 +7,7 @@ use super::listed::{self, Shown};
 use super::load::Loader;
 use super::reply::{self, Refused, Replied, Scene};
 use super::resolve::Found;
+use super::walk::Purpose;
 use super::{Aside, FileServices, Loaded, Remember, Why, make, pages};
 use crate::cache::{Entry, Outcome, Page};
 use crate::exchange::{Answer, AnswerHead};
@@ -56,7 +57,7 @@ impl Answering<'_> {
     /// The answer to this request, which holds for no other.
     async fn for_request(&self) -> Loaded {
         let (loader, path, head) = (&self.loader, self.path, self.head);
-        let (resolved, trail) = loader.resolve(path, head).await;
+        let (resolved, trail) = loader.resolve(path, head, Purpose::Load).await;
         if let Found::Directory {
             mount,
             path: inner,

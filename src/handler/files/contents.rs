@@ -131,6 +131,9 @@ impl Loader<'_> {
         path: &SafePath,
         located: &Located,
     ) -> Result<SharedFile, Unread> {
+        if let Some(opened) = &located.opened {
+            return Ok(Arc::clone(opened));
+        }
         let opened = self.io.open_found(&located.file).await;
         opened.map_err(|errno| Unread::Verdict(verdict_of(errno, path)))
     }

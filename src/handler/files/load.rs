@@ -6,7 +6,7 @@ use super::contents::Unread;
 use super::listed::{self, Shown};
 use super::resolve::{Found, Resolved, Resolver};
 use super::site::{Site, Tree};
-use super::walk::{Trail, Verdict, Walk};
+use super::walk::{Purpose, Trail, Verdict, Walk};
 use super::{FileServices, pages};
 use crate::base::Now;
 use crate::base::limits::LOAD_ATTEMPTS_MAX;
@@ -46,7 +46,11 @@ impl Loader<'_> {
             Lookup::Vacant(ticket) => (ticket, None),
             Lookup::Stale(ticket, entry) => (ticket, Some(entry)),
         };
-        let (resolved, trail) = self.resolve(path, head).await;
+        let purpose = match &old {
+            Some(_) => Purpose::Compare,
+            None => Purpose::Load,
+        };
+        let (resolved, trail) = self.resolve(path, head, purpose).await;
         if let Some(old) = &old
             && (self.confirms(old, &resolved, &trail) || self.keeps_removed(old, path, &resolved))
         {
@@ -67,7 +71,7 @@ impl Loader<'_> {
         path: &SafePath,
         head: &RequestHead<'_>,
     ) -> Arc<Entry> {
-        let (resolved, trail) = self.resolve(path, head).await;
+        let (resolved, trail) = self.resolve(path, head, Purpose::Load).await;
         self.load_for_request(path, head, resolved, trail).await
     }
 
@@ -87,7 +91,7 @@ impl Loader<'_> {
     /// Compares an ageing entry with the disk while it is still being served.
     pub(super) async fn refresh(&self, refresh: Refresh, path: &SafePath, head: &RequestHead<'_>) {
         let entry = refresh.entry();
-        let (resolved, trail) = self.resolve(path, head).await;
+        let (resolved, trail) = self.resolve(path, head, Purpose::Compare).await;
         if self.confirms(entry, &resolved, &trail) {
             self.store.mark_used(entry);
         } else if !self.keeps_removed(entry, path, &resolved) {
@@ -103,7 +107,7 @@ impl Loader<'_> {
         head: &RequestHead<'_>,
     ) -> Option<Arc<Entry>> {
         let key = self.key(path);
-        let (resolved, trail) = self.resolve(path, head).await;
+        let (resolved, trail) = self.resolve(path, head, Purpose::Load).await;
         if !matches!(resolved.found, Found::File { .. }) {
             return None;
         }
@@ -113,22 +117,28 @@ impl Loader<'_> {
         Some(entry)
     }
 
+    /// A way through the tree, for one purpose.
+    pub(super) fn walk(&self, purpose: Purpose, trail: Trail) -> Walk<'_> {
+        Walk {
+            tree: self.tree,
+            io: self.io,
+            watch: self.watch,
+            follows_links: self.site.settings().finding.follow_symlinks,
+            purpose,
+            trail,
+        }
+    }
+
     pub(super) async fn resolve(
         &self,
         path: &SafePath,
         head: &RequestHead<'_>,
+        purpose: Purpose,
     ) -> (Resolved, Trail) {
         let settings = self.site.settings();
-        let walk = Walk {
-            tree: self.tree,
-            io: self.io,
-            watch: self.watch,
-            follows_links: settings.finding.follow_symlinks,
-            trail: Trail::default(),
-        };
         let mut resolver = Resolver {
             settings,
-            walk,
+            walk: self.walk(purpose, Trail::default()),
             is_rewritten: false,
         };
         let resolved = resolver.resolve(path, head).await;
@@ -207,7 +217,7 @@ impl Loader<'_> {
                 old.keep_for(until.saturating_duration_since(now), self.now.monotonic);
                 return Some(old);
             }
-            let (resolved, _) = earlier.resolve(path, head).await;
+            let (resolved, _) = earlier.resolve(path, head, Purpose::Load).await;
             if let Found::File { file, status } = &resolved.found
                 && *status == Status::OK
                 && let Ok(entry) = earlier.build(path, key.into(), file, &[], "").await
@@ -271,7 +281,7 @@ impl Loader<'_> {
                 }
                 Err(Unread::Grew(_) | Unread::Changed) => {}
             }
-            (resolved, trail) = self.resolve(path, head).await;
+            (resolved, trail) = self.resolve(path, head, Purpose::Load).await;
         }
         self.load_page(path, key, head, resolved, trail).await
     }

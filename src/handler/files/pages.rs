@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::load::Loader;
 use super::render::Dress;
 use super::resolve::FoundFile;
-use super::walk::{Located, Trail, Walk};
+use super::walk::{Located, Purpose, Trail};
 use crate::base::limits::{ERROR_PAGE_BYTES_MAX, RETRY_AFTER_SECONDS_DEFAULT};
 use crate::cache::{Page, Vary};
 use crate::engine::operation::FileKind;
@@ -26,16 +26,6 @@ impl Loader<'_> {
             vary: Vary::default(),
             vary_names: "",
             security_policy: None,
-        }
-    }
-
-    fn walk(&self, trail: Trail) -> Walk<'_> {
-        Walk {
-            tree: self.tree,
-            io: self.io,
-            watch: self.watch,
-            follows_links: self.site.settings().finding.follow_symlinks,
-            trail,
         }
     }
 }
@@ -188,7 +178,7 @@ async fn find(
     page: &ErrorPage,
     trail: &mut Trail,
 ) -> Option<(SafePath, Located)> {
-    let mut walk = loader.walk(std::mem::take(trail));
+    let mut walk = loader.walk(Purpose::Load, std::mem::take(trail));
     let places = page.places(&path.to_decoded());
     let candidates = places
         .iter()

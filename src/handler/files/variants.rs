@@ -115,7 +115,9 @@ impl Variant {
             walk.find_unobserved(mount, &paths[0]),
             walk.find_unobserved(mount, &paths[1]),
             walk.find_unobserved(mount, &paths[2]),
+            walk.open_ahead(&self.located),
         );
+        self.located.opened = found.3;
         let found = [found.0, found.1, found.2];
         for ((coding, path), located) in SIDECARS.into_iter().zip(paths).zip(found) {
             let located = match located {

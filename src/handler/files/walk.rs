@@ -37,10 +37,13 @@ impl Verdict {
     }
 }
 
-/// A name that was looked up and found, not opened.
+/// A name that was looked up and found.
 #[derive(Clone, Debug)]
 pub(super) struct Located {
+    /// Named, not opened.
     pub(super) file: SharedFile,
+    /// Opened while something else was looked for.
+    pub(super) opened: Option<SharedFile>,
     pub(super) stat: FileStat,
     /// A symbolic link stands in its path.
     pub(super) is_linked: bool,
@@ -75,7 +78,17 @@ pub(super) struct Walk<'a> {
     pub(super) io: &'a Io,
     pub(super) watch: &'a Watch,
     pub(super) follows_links: bool,
+    pub(super) purpose: Purpose,
     pub(super) trail: Trail,
+}
+
+/// What files are found for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be sent: they are opened as soon as that costs no time.
+    Load,
+    /// To be compared with what is known of them.
+    Compare,
 }
 
 impl Walk<'_> {
@@ -123,9 +136,18 @@ impl Walk<'_> {
         let stat = self.io.stat(&file).await.map_err(refused)?;
         Ok(Located {
             file,
+            opened: None,
             stat,
             is_linked,
         })
+    }
+
+    /// Opens a file that is about to be sent. An error is met again by who needs it.
+    pub(super) async fn open_ahead(&self, located: &Located) -> Option<SharedFile> {
+        match self.purpose {
+            Purpose::Load => self.io.open_found(&located.file).await.ok(),
+            Purpose::Compare => None,
+        }
     }
 
     /// All names of a directory are about to be looked at.
