@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bodies       entries with a body in memory, weighed by their bytes
-//! descriptors  entries that hold an open file, counted
+//! descriptors  entries that hold an open file, large ones and some of the small, counted
 //! names        entries that know a file's heads and its name, counted
 //! loads        one placeholder for each path that is being loaded; it keeps nothing
 //! ```
@@ -36,7 +36,7 @@ pub struct StoreSettings {
     /// Bytes of the largest body that is kept in memory: the smaller of `--cache-entry-max` and one
     /// less than `--sendfile-min`.
     pub entry_bytes_max: u64,
-    /// Open files that are kept for larger bodies: a share of `RLIMIT_NOFILE`.
+    /// Open files that are kept, first of all for larger bodies: a share of `RLIMIT_NOFILE`.
     pub descriptors_max: u64,
     /// Files that are known by their heads and names (`--cache-files`).
     pub names_max: u64,
@@ -60,8 +60,9 @@ pub enum Place {
     Memory(Permit),
     /// It stays in its file, whose descriptor this permit pays for.
     Descriptor(Permit),
-    /// It stays in its file, which is opened by its name for each answer.
-    Named,
+    /// It stays in its file, which is read for each answer: opened by its name, or kept open where a
+    /// permit pays for that.
+    Named(Option<Permit>),
     /// It stays in its file, and nothing is kept: the budget is used up.
     Unkept,
 }
@@ -113,6 +114,9 @@ const HOT_SHARE: f64 = 0.9;
 const LARGEST_SHARE: f64 = 0.8;
 /// Of one part in so many of the bodies' weight, nothing is filled without need: shards differ.
 const UNEVEN_SHARE: u64 = 16;
+
+/// One descriptor of so many is left to large files.
+const LARGE_FILES_SHARE: u64 = 4;
 
 /// The part of a budget that the store fills; the rest is for what is loaded or still being sent.
 fn kept_of(limit: u64) -> u64 {
@@ -216,13 +220,20 @@ impl Store {
         }
         let is_full = || self.bodies.weight() + len > self.full_bytes;
         if self.keeps_names && wanted == Wanted::Now && is_full() {
-            return Place::Named;
+            return self.place_named();
         }
         match self.body_bytes.take(len) {
             Some(permit) => Place::Memory(permit),
-            None if self.keeps_names => Place::Named,
+            None if self.keeps_names => self.place_named(),
             None => Place::Unkept,
         }
+    }
+
+    /// Small files are kept open while there are plenty of descriptors: large ones have nothing else.
+    fn place_named(&self) -> Place {
+        let budget = &self.descriptor_count;
+        let is_plenty = budget.live() < budget.limit() - budget.limit() / LARGE_FILES_SHARE;
+        Place::Named(is_plenty.then(|| budget.take(1)).flatten())
     }
 
     /// Pays for a body of `len` bytes that is not a file's own, if there is room.

@@ -112,13 +112,18 @@ fn load(store: &Store, path: &[u8], len: u64, wanted: Wanted, now: Millis) -> Ar
             };
             (Content::File(file()), hold)
         }
-        Place::Named => {
+        Place::Named(permit) => {
             let named = NamedFile {
                 root: file(),
                 path: c"a".into(),
                 stat: stat(len),
+                opened: permit.is_some().then(file),
             };
-            (Content::Named(Arc::new(named)), Hold::default())
+            let hold = Hold {
+                is_unkept: false,
+                descriptors: permit.into_iter().collect(),
+            };
+            (Content::Named(Arc::new(named)), hold)
         }
         Place::Unkept => (Content::File(file()), Hold::unkept()),
     };
@@ -298,6 +303,21 @@ fn large_files_are_bounded_by_descriptors_and_make_room_for_each_other() {
         "the two hundredth still gets a place"
     );
     assert_eq!(store.live_bytes(), 0);
+}
+
+#[test]
+fn small_files_without_room_are_kept_open_and_leave_descriptors_to_large_ones() {
+    let store = Store::new(SETTINGS);
+    for n in 0..100_u8 {
+        fetch_wanted(&store, &[b's', n], 2_000, Wanted::Now, Millis(0));
+    }
+    assert_eq!(store.live_descriptors(), 12, "three quarters of them");
+    assert_eq!(store.len(), 100, "the others are known by name");
+    for n in 0..3_u8 {
+        let large = fetch(&store, &[b'l', n], 1 << 30, Millis(0));
+        assert!(!large.is_retired());
+    }
+    assert!(store.live_descriptors() <= SETTINGS.descriptors_max);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! A small file read by its name, from the loop, when all of it is in memory: for files whose heads
 //! are known and whose bodies have no room in the cache.
 //!
-//! Three system calls read a file and prove that it is still in the state that is known. What is
-//! not the same, and what would have to wait for a disk, is left to the slow lane.
+//! Three system calls read a file and prove that it is still in the state that is known; two where
+//! it is kept open. What is not the same, and what would have to wait for a disk, is left to the
+//! slow lane.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::fs::{Mode, ResolveFlags, openat2};
@@ -23,14 +24,22 @@ pub struct NamedFile {
     pub path: CString,
     /// The state that is known.
     pub stat: FileStat,
+    /// It, opened, where there are descriptors for that.
+    pub opened: Option<SharedFile>,
 }
 
 impl NamedFile {
     /// Opens it, which may wait for a disk.
-    pub fn open(&self) -> Result<OwnedFd, Errno> {
-        let resolve = resolve_flags(Links::Refused);
-        let opened = openat2(&self.root, &*self.path, OPEN_FLAGS, Mode::empty(), resolve);
-        opened.map_err(Errno::from)
+    pub fn open(&self) -> Result<SharedFile, Errno> {
+        self.open_with(resolve_flags(Links::Refused))
+    }
+
+    fn open_with(&self, resolve: ResolveFlags) -> Result<SharedFile, Errno> {
+        if let Some(opened) = &self.opened {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = openat2(&self.root, &*self.path, OPEN_FLAGS, Mode::empty(), resolve)?;
+        Ok(Arc::new(opened))
     }
 }
 
@@ -67,12 +76,11 @@ pub enum NamedRead {
 /// its name meanwhile is harmless (`O_NONBLOCK`, `O_NOCTTY`), and it is closed unread.
 pub fn read_named(file: &NamedFile, buf: &mut Vec<u8>) -> NamedRead {
     let resolve = resolve_flags(Links::Refused).union(ResolveFlags::CACHED);
-    let opened = openat2(&file.root, &*file.path, OPEN_FLAGS, Mode::empty(), resolve);
-    let Ok(opened) = opened else {
+    let Ok(opened) = file.open_with(resolve) else {
         return NamedRead::Elsewhere;
     };
     let range = FileRange {
-        file: Arc::new(opened),
+        file: opened,
         offset: 0,
         len: file.stat.len,
     };
@@ -101,6 +109,7 @@ mod tests {
         NamedFile {
             path: CString::new(name).unwrap(),
             stat: stat(fs::File::open(directory.join(name)).unwrap()).unwrap(),
+            opened: None,
             root,
         }
     }
@@ -125,5 +134,25 @@ mod tests {
         symlink("b.txt", &path).unwrap();
         assert_eq!(read_named(&file, &mut buf), NamedRead::Elsewhere);
         assert_eq!(buf, b"before hello");
+    }
+
+    #[test]
+    fn a_file_that_is_kept_open_is_read_until_it_is_not_what_it_was() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("a.txt");
+        fs::write(&path, "hello").unwrap();
+        let opened: SharedFile = Arc::new(fs::File::open(&path).unwrap().into());
+        let file = NamedFile {
+            opened: Some(opened),
+            ..named(scratch.path(), "a.txt")
+        };
+        fs::write(scratch.path().join("b.txt"), "other").unwrap();
+        let mut buf = Vec::new();
+        assert_eq!(read_named(&file, &mut buf), NamedRead::Whole);
+        assert_eq!(buf, b"hello");
+        // A name that goes is a change of the file: whoever asks looks for it again.
+        fs::rename(scratch.path().join("b.txt"), &path).unwrap();
+        assert_eq!(read_named(&file, &mut buf), NamedRead::Elsewhere);
+        assert_eq!(buf, b"hello");
     }
 }

@@ -80,16 +80,22 @@ impl Loader<'_> {
                 descriptor: Some(permit),
                 is_unkept: false,
             }),
-            Place::Named if !located.is_linked => {
-                // Opened all the same, so that what may not be read is told apart now.
-                drop(self.open(path, located).await?);
-                Ok(Placed::kept(Content::Named(Arc::new(NamedFile {
+            Place::Named(permit) if !located.is_linked => {
+                // Opened in any case, so that what may not be read is told apart now.
+                let opened = self.open(path, located).await?;
+                let file = NamedFile {
                     root: Arc::clone(&self.tree.mounts[mount].root),
                     path: path.to_c_string(),
                     stat: *stat,
-                }))))
+                    opened: permit.is_some().then_some(opened),
+                };
+                Ok(Placed {
+                    content: Content::Named(Arc::new(file)),
+                    descriptor: permit,
+                    is_unkept: false,
+                })
             }
-            Place::Named | Place::Unkept => Ok(Placed {
+            Place::Named(_) | Place::Unkept => Ok(Placed {
                 content: Content::File(self.open(path, located).await?),
                 descriptor: None,
                 is_unkept: true,
