@@ -1,0 +1,78 @@
+//! Sites and rules of a file: who answers for which host, with which settings.
+
+use super::*;
+use crate::route::site::{CleanUrls, TrailingSlash};
+
+#[test]
+fn what_stands_above_the_sites_holds_where_they_say_nothing_else() {
+    let text = "root = \"www\"\nindex = [\"a.html\"]\nheader = [\"X-A: b\"]\nspa = true\n\
+                [[rule]]\npath = \"/a/**\"\nheaders = { X-B = \"c\" }\nredirect = \"/x\"\n\
+                [[site]]\nnames = [\"A.Example\"]\ntry = \"$path\"\n\
+                [[site]]\nroot = \"app\"\nheader = []\nclean-urls = \"serve\"\n\
+                trailing-slash = \"remove\"\nindex = \"b.html\"\n\
+                [[site.rule]]\npath = \"/a/*\"\nredirect = \"/y/:splat\"\nstatus = 308\n\
+                cache-control = \"immutable\"\nerror-page = { 404 = \"/404.html\" }\n\
+                maintenance = true\n";
+    let scratch = place(text);
+    let (_, config) = check_with(scratch.path(), &["--list"]).unwrap();
+    let [one, two] = &config.sites[..] else {
+        panic!("{:?}", config.sites);
+    };
+    assert_eq!(config.default_site, Some(1), "the one without names");
+    assert_eq!(one.names, ["a.example"]);
+    assert_eq!(one.root, Some(scratch.path().join("www")));
+    assert_eq!(two.root, Some(scratch.path().join("app")));
+    assert_eq!(one.finding.index_names, ["a.html"]);
+    assert_eq!(two.finding.index_names, ["b.html"]);
+    assert_eq!(one.finding.try_files.0.len(), 1, "its own --try");
+    assert_eq!(two.finding.try_files.0.len(), 3, "--spa of all");
+    assert_eq!(two.finding.clean_urls, CleanUrls::Serve);
+    assert_eq!(two.finding.trailing_slash, TrailingSlash::Remove);
+    assert!(one.listing.is_some() && two.listing.is_some());
+    let texts = |rules: &[crate::route::FieldRule]| {
+        rules.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (first, second) = (one.rules.settings(), two.rules.settings());
+    assert_eq!(texts(&first.fields), ["X-A: b", "/a/** X-B: c"]);
+    assert_eq!(texts(&second.fields), ["/a/** X-B: c"]);
+    let redirects: Vec<String> = second.redirects.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        redirects,
+        ["/a/* /y/:splat 308", "/a/* /x"],
+        "its own first"
+    );
+    assert_eq!(second.cache.len() + second.error_pages.len(), 2);
+    assert_eq!(second.maintenance.len(), 1);
+    assert_eq!(first.maintenance.len(), 0);
+}
+
+#[test]
+fn careful_sites_say_hsts_over_tls() {
+    let tls = "tls-listen = \":443\"\nself-signed = true\n";
+    let hsts = |more: &str| {
+        let config = check(&format!("{tls}{more}")).unwrap();
+        config.tls.unwrap().hsts
+    };
+    let year = Some("max-age=31536000".to_owned());
+    assert_eq!(hsts(""), None);
+    assert_eq!(hsts("security-headers = true"), year);
+    let said = hsts("security-headers = true\nhsts = \"1h\"");
+    assert_eq!(said.as_deref(), Some("max-age=3600"));
+    let some = "[[site]]\nsecurity-headers = true\n[[site]]\nnames = \"a\"\n";
+    assert_eq!(
+        hsts(some),
+        None,
+        "a host that did not ask may not be able to"
+    );
+    assert!(check("security-headers = true").unwrap().tls.is_none());
+}
+
+#[test]
+fn the_example_of_the_guide_is_right() {
+    let config = check(&example()).unwrap();
+    assert_eq!(config.sites.len(), 2);
+    assert_eq!(config.default_site, None);
+    assert!(config.tls.unwrap().hsts.is_some(), "security-headers");
+    let rules = config.sites[0].rules.settings();
+    assert_eq!((rules.redirects.len(), rules.fields.len()), (1, 3));
+}
