@@ -12,6 +12,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::asked::{serve, site};
+use super::settings::{Origin, Setting, Settings};
 use super::*;
 
 /// A directory with a configuration and what it names.
@@ -140,4 +141,21 @@ fn example() -> String {
     let guide = include_str!("../../../docs/configuration.md");
     let (_, example) = guide.split_once("```toml\n").unwrap();
     example.split_once("```").unwrap().0.to_owned()
+}
+
+/// The file of a place below what a command line and an environment say.
+fn below(scratch: &Path, said: &[(&str, Origin, &[&str])]) -> Result<Asked, StartError> {
+    let mut line = Settings::default();
+    for (id, origin, texts) in said {
+        let texts = texts.iter().map(|text| text.into()).collect();
+        line.set(id, Setting::new(texts, *origin));
+    }
+    Asked::new(&line, Some(&scratch.join("d.toml")))
+}
+
+/// The texts that a flag is set to.
+fn texts(settings: &Settings, id: &str) -> Vec<String> {
+    let texts = settings.get(id).map_or(&[][..], |setting| &setting.texts);
+    let texts = texts.iter().map(|text| text.to_str().unwrap().to_owned());
+    texts.collect()
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::route::site::{CleanUrls, TrailingSlash};
+use crate::route::try_files::{Try, TryFiles};
 
 #[test]
 fn what_stands_above_the_sites_holds_where_they_say_nothing_else() {
@@ -75,4 +76,29 @@ fn the_example_of_the_guide_is_right() {
     assert!(config.tls.unwrap().hsts.is_some(), "security-headers");
     let rules = config.sites[0].rules.settings();
     assert_eq!((rules.redirects.len(), rules.fields.len()), (1, 3));
+}
+
+#[test]
+fn a_site_wins_over_flags_that_are_for_all() {
+    let scratch = place("[[site]]\nroot = \"www\"\nspa = true\n[[site]]\nnames = \"b\"\n");
+    let root = scratch.path().join("app");
+    let words = [root.to_str().unwrap(), "--try", "$path =410"];
+    let (_, config) = check_with(scratch.path(), &words).unwrap();
+    let last = |index: usize| config.sites[index].finding.try_files.0.last().cloned();
+    assert_eq!(last(0), Some(Try::File("index.html".to_owned())));
+    assert_eq!(last(1), Some(Try::Status(410)));
+    assert_eq!(config.sites[0].root, Some(scratch.path().join("www")));
+    assert_eq!(config.sites[1].root, Some(root));
+}
+
+#[test]
+fn an_application_of_all_sites_can_be_switched_off_in_one() {
+    let tries = |text: &str| {
+        let site = check(text).unwrap().sites.remove(0);
+        site.finding.try_files.0
+    };
+    let text = "try = \"$path =410\"\n[[site]]\nspa = false\n";
+    assert_eq!(tries(text).last(), Some(&Try::Status(410)));
+    let text = "spa = true\n[[site]]\nspa = false\n";
+    assert_eq!(tries(text), TryFiles::default().0);
 }
