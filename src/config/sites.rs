@@ -59,7 +59,8 @@ pub(super) fn check(asked: &Asked) -> Result<Sites, StartError> {
             names: canonical(table),
             settings: &settings,
             args,
-            rules: file.rules.iter().chain(&table.rules),
+            rules_of_all: &file.rules,
+            rules: &table.rules,
         };
         sites.careful += usize::from(site.args.rules.security_headers);
         sites.sites.push(site.check(&mut faults));
@@ -77,12 +78,13 @@ fn only_site(asked: &Asked) -> Result<Sites, StartError> {
     }
     let args: SiteArgs = asked::parse(asked::site(), &site_part(&asked.settings));
     let careful = usize::from(args.rules.security_headers);
-    let tables = asked.file.iter().flat_map(|file| &file.rules);
+    let rules_of_all = asked.file.as_ref().map_or(&[][..], |file| &file.rules);
     let site = Site {
         names: Vec::new(),
         settings: &asked.settings,
         args,
-        rules: tables,
+        rules_of_all,
+        rules: &[],
     };
     let mut faults = Vec::new();
     let sites = Sites {
@@ -177,11 +179,13 @@ fn check_names(tables: &[&SiteTable], problems: &mut Problems) {
 }
 
 /// One site as it is asked for.
-struct Site<'a, R> {
+struct Site<'a> {
     names: Vec<String>,
     settings: &'a Settings,
     args: SiteArgs,
-    rules: R,
+    rules_of_all: &'a [RuleTable],
+    /// Its own.
+    rules: &'a [RuleTable],
 }
 
 /// What is wrong with a site, and where that stands when it stands in the file.
@@ -203,14 +207,11 @@ fn or_told<T: Default>(checked: Result<T, Fault>, faults: &mut Vec<Fault>) -> T 
     })
 }
 
-impl<'a, R> Site<'a, R>
-where
-    R: DoubleEndedIterator<Item = &'a RuleTable> + Clone,
-{
+impl Site<'_> {
     /// The settings; `faults` grows by all that is wrong with them.
     fn check(self, faults: &mut Vec<Fault>) -> SiteSettings {
         let args = &self.args;
-        let texts = RuleTexts::new(&args.rules, self.rules.clone());
+        let texts = RuleTexts::new(&args.rules, self.rules_of_all, self.rules);
         let rules = rules::rules(&texts).map_err(|error| Fault { error, line: None });
         SiteSettings {
             names: self.names.clone(),

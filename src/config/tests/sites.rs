@@ -102,3 +102,50 @@ fn an_application_of_all_sites_can_be_switched_off_in_one() {
     let text = "spa = true\n[[site]]\nspa = false\n";
     assert_eq!(tries(text), TryFiles::default().0);
 }
+
+/// Of redirects the first that fits counts: a site's own, those of all, those of flags, each as they
+/// stand. Of fields the last: the other way round, but each as they stand, too.
+#[test]
+fn rules_keep_the_order_of_the_file() {
+    let rule = |of: &str, from: &str| {
+        format!(
+            "[[{of}]]\npath = \"{from}\"\nredirect = [\"/x\", \"/y\"]\nrewrite = \"/z\"\n\
+             header = \"A: {from}\"\n"
+        )
+    };
+    let text = [
+        "redirect = [\"/f1 /x\", \"/f2 /x\"]\nheader = \"A: flag\"\n",
+        &rule("rule", "/a1"),
+        &rule("rule", "/a2"),
+        "[[site]]\n",
+        &rule("site.rule", "/s1"),
+        &rule("site.rule", "/s2"),
+        "[[site]]\nnames = \"b\"\n",
+    ];
+    let sites = check(&text.concat()).unwrap().sites;
+    let redirects = |index: usize| {
+        let redirects = sites[index].rules.settings().redirects.iter();
+        redirects.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (own, all) = (
+        ["/s1 /x", "/s1 /y", "/s2 /x", "/s2 /y"],
+        ["/a1 /x", "/a1 /y", "/a2 /x", "/a2 /y", "/f1 /x", "/f2 /x"],
+    );
+    let sends = 10;
+    assert_eq!(redirects(0)[..sends], [&own[..], &all[..]].concat());
+    let targets = redirects(0)[sends..].to_vec();
+    let from: Vec<&str> = targets.iter().map(|rule| &rule[..3]).collect();
+    assert_eq!(from, ["/s1", "/s2", "/a1", "/a2"], "rewrites");
+    assert_eq!(redirects(1)[..all.len()], all);
+    let fields = sites[0].rules.settings().fields.iter();
+    assert_eq!(
+        fields.map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "A: flag",
+            "/a1 A: /a1",
+            "/a2 A: /a2",
+            "/s1 A: /s1",
+            "/s2 A: /s2"
+        ]
+    );
+}
