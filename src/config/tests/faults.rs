@@ -1,6 +1,9 @@
 //! What is wrong with a file is told with its line, all at once.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::base::limits;
 
 #[test]
 fn each_fault_is_told_with_its_line() {
@@ -248,8 +251,239 @@ fn a_file_that_cannot_be_read_is_told() {
         error.to_string().contains("d.toml:2: that is not UTF-8"),
         "{error}"
     );
-    let long = "#".repeat(crate::base::limits::CONFIG_BYTES_MAX as usize + 1);
+    let long = "#".repeat(limits::CONFIG_BYTES_MAX as usize + 1);
     std::fs::write(scratch.path().join("d.toml"), long).unwrap();
     let error = check_with(scratch.path(), &[]).unwrap_err();
     assert!(error.to_string().contains("is larger than"), "{error}");
+}
+
+/// What is wrong with a file: each line, and a part of its sentence.
+#[track_caller]
+fn assert_told(text: &str, expected: &[(usize, &str)]) {
+    let told = wrong(text);
+    assert_eq!(told.len(), expected.len(), "{text:?} gave {told:#?}");
+    for (sentence, (line, part)) in told.iter().zip(expected) {
+        let is_there = sentence.starts_with(&format!("{line}: ")) && sentence.contains(part);
+        assert!(is_there, "{text:?} gave {told:#?}");
+        assert!(!sentence.contains('\n'), "{sentence:?}");
+    }
+}
+
+#[test]
+fn what_contradicts_itself_has_its_line_too() {
+    for (text, line, part) in [
+        (
+            "root = 'www'\nspa = true\ntry = '$path'",
+            2,
+            "two ways to say what is tried (lines 2 and 3)",
+        ),
+        ("\nroot = 'nowhere'", 2, "nowhere does not exist"),
+        ("mount = [\n'/a=www',\n'/b=gone']", 3, "gone does not exist"),
+        ("mount = [\n'/a=www',\n'/a=app']", 3, "twice (line 2)"),
+        ("try = [\n'$path =404',\n'$path']", 2, "stands last"),
+        ("\ntls-listen = ':443'", 2, "needs a certificate"),
+        (
+            "engine = 'epoll'\nsqpoll = '10ms'",
+            2,
+            "--sqpoll means nothing",
+        ),
+        ("\ncpus = '9'", 2, "--cpus names processor 9"),
+    ] {
+        assert_told(text, &[(line, part)]);
+    }
+}
+
+#[test]
+fn a_contradiction_of_flags_has_no_line() {
+    let scratch = place("quiet = true");
+    let error = check_with(scratch.path(), &["--tls-cert", "a"]).unwrap_err();
+    assert!(error.to_string().starts_with("--tls-cert means"), "{error}");
+}
+
+#[test]
+fn faults_of_a_site_have_the_lines_of_their_keys() {
+    assert_told(
+        "mount = ['/m=gone', '/n=lost']\n[[site]]\nnames = 'a'\nroot = 'nowhere'\n[[site]]\n\
+         spa = true\ntry = '$path'\n[[site]]\nnames = 'b'\n\
+         mount = ['/m=www',\n'/m=app',\n'/n=gone']\n[[site]]\nnames = 'c'",
+        &[
+            // What is wrong for all sites is told once.
+            (1, "gone does not exist"),
+            (1, "lost does not exist"),
+            (4, "nowhere does not exist"),
+            (6, "(lines 6 and 7)"),
+            (11, "--mount names /m twice (line 10)"),
+            (12, "gone does not exist"),
+        ],
+    );
+}
+
+#[test]
+fn all_faults_are_told_in_the_order_of_their_lines() {
+    assert_told(
+        "[[rule]]\npath = '/a'\nheader = 'x'\n[[site]]\nxyzzy = 1\nroot = 2\n\
+         [[site]]\nindex = '/'\n[[site.rule]]\nheader = 'A: b'",
+        &[
+            (3, "header"),
+            (5, "xyzzy"),
+            (6, "root"),
+            (8, "index"),
+            (9, "no path"),
+        ],
+    );
+    // A key that stands there twice does not hide the rest.
+    assert_told(
+        "quiet = 1\nport = 1\nport = 2",
+        &[(1, "quiet takes"), (3, "second time")],
+    );
+}
+
+#[test]
+fn values_are_refused_where_they_stand() {
+    for (text, line, part) in [
+        ("Quiet = true", 1, "perhaps quiet is meant"),
+        ("default = true", 1, "write [[site]] above it"),
+        ("[tls]\ncert = 'a'", 1, "no key \"tls\""),
+        ("workers = true", 1, "or \"auto\", not true or false"),
+        ("header = { A = 'b' }", 1, "not a table"),
+        ("index = [['a']]", 1, "not a list"),
+        ("root = 1", 1, "a path in quotes, not a number"),
+        ("backlog = -1", 1, "backlog does not take \"-1\""),
+        ("site = 1", 1, "write [[site]] above each"),
+        ("rule = ['a']", 1, "write [[rule]] above each"),
+        ("[[site]]\nnames = [\n'a b']", 3, "names does not take"),
+        ("\n\nlisten = 'a", 3, "this is not TOML"),
+        ("= 1", 1, "this is not TOML"),
+    ] {
+        assert_told(text, &[(line, part)]);
+    }
+    for (key, part) in [
+        ("header = ''", "header does not take"),
+        ("cache-control = ''", "cache-control does not take"),
+        ("redirect = ''", "redirect does not take"),
+        ("headers = 1", "headers takes a table"),
+        ("headers.A = true", "or false to take the field away"),
+        ("error-page = { 404 = 1 }", "404 takes a page"),
+        ("redirect = '/b'\nstatus = 999", "redirect does not take"),
+    ] {
+        assert_told(&format!("[[rule]]\npath = '/a'\n{key}"), &[(3, part)]);
+    }
+}
+
+#[test]
+fn more_than_there_may_be_is_told() {
+    let sites = |count: usize| -> String {
+        let site = |number| format!("[[site]]\nnames = '{number}.example'\n");
+        (0..count).map(site).collect()
+    };
+    let most = place(&sites(limits::SITES_MAX));
+    below(most.path(), &[]).unwrap();
+    assert_told(
+        &sites(limits::SITES_MAX + 1),
+        &[(1, "there are more than 1024 sites")],
+    );
+    let list = |count: usize, text: &str| vec![format!("'{text}'"); count].join(",");
+    let names = list(limits::SITE_NAMES_MAX + 1, "a");
+    assert!(wrong(&format!("[[site]]\nnames = [{names}]"))[0].contains("more than 256 hosts"));
+    let tags: Vec<String> = (0..=limits::LANGUAGES_MAX)
+        .map(|number| format!("'de-{number}'"))
+        .collect();
+    let languages = format!("[[site]]\nlanguage = [{}]", tags.join(","));
+    assert_told(&languages, &[(2, "--language names more than 64")]);
+    // Of rules that no flag holds, the last are too many.
+    let fields = list(limits::SITE_RULES_MAX, "A: b");
+    let rule = |fields: &str| format!("[[site.rule]]\npath = '/**'\nheader = [{fields}]\n");
+    let one = rule("'A: b'");
+    assert_told(
+        &format!("[[site]]\n{}{one}[[site]]\nnames = 'a'", rule(&fields)),
+        &[(7, "--header is said 16385 times for one site")],
+    );
+    let said = format!("header = [{fields}]\n[[site]]\n{one}");
+    assert_told(&said, &[(1, "--header is said 16385 times for one site")]);
+}
+
+/// Pieces that files are made of, and some that they are not.
+const PIECES: &[&str] = &[
+    "[[site]]",
+    "[[rule]]",
+    "[[site.rule]]",
+    "[site]",
+    "\n",
+    "\n",
+    "\n",
+    " = ",
+    " = ",
+    "names",
+    "root",
+    "path",
+    "header",
+    "headers",
+    "status",
+    "error-page",
+    "maintenance",
+    "spa",
+    "try",
+    "mount",
+    "port",
+    "index",
+    "workers",
+    "'a'",
+    "'/a'",
+    "''",
+    "\"*.a\"",
+    "'/a=b'",
+    "'A: b'",
+    "1",
+    "-1",
+    "0x7fffffffffffffff",
+    "1e9",
+    "true",
+    "false",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ".",
+    "# é\n",
+    "'",
+    "\"",
+    "\"\"\"",
+    "404",
+    "1979-05-27",
+    "\u{0}",
+    "\r",
+    "=",
+];
+
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(PIECES);
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_fine_or_wrong_in_a_line_that_it_has(
+        text in prop_oneof![pieces(), "\\PC{0,64}".boxed()],
+    ) {
+        let scratch = place(&text);
+        if let Err(error) = check_with(scratch.path(), &[]) {
+            prop_assert_eq!(error.exit_code, 2);
+            let lines = 1 + text.matches('\n').count();
+            for sentence in error.sentences() {
+                let place = sentence.split("d.toml:").nth(1);
+                let line = place.and_then(|place| place.split(':').next());
+                let line: Option<usize> = line.and_then(|line| line.parse().ok());
+                let is_there = line.is_some_and(|line| (1..=lines).contains(&line));
+                prop_assert!(is_there, "{}", sentence);
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_answered_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let scratch = place("");
+        std::fs::write(scratch.path().join("d.toml"), bytes).unwrap();
+        let _ = check_with(scratch.path(), &[]);
+    }
 }
