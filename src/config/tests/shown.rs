@@ -29,6 +29,48 @@ fn what_is_shown_is_the_same_configuration() {
     }
 }
 
+/// Flags and variables are said in more ways than the file knows.
+#[test]
+fn whichever_way_a_value_was_said_it_is_shown_as_the_file_takes_it() {
+    let here = std::path::absolute(".").unwrap();
+    let at = |path: &str| format!("{}/{path}", here.display());
+    for (id, said, shown) in [
+        ("quiet", "yes", "quiet = true"),
+        ("http2", "off", "http2 = false"),
+        ("list", "1", "list = true"),
+        ("https_redirect", "no", "https-redirect = false"),
+        ("https_redirect", "08443", "https-redirect = 8443"),
+        ("max_connections", "007", "max-connections = 7"),
+        ("cache_size", "065536", "cache-size = 65536"),
+        ("sendfile_min", "64kib", "sendfile-min = \"64kib\""),
+        ("log_level", "warning", "log-level = \"warning\""),
+        ("clean_urls", "true", "clean-urls = \"true\""),
+        ("spa", "true", "spa = true"),
+        // A page and a host that are called so.
+        ("spa", "on", "spa = \"on\""),
+        ("spa", "1", "spa = \"1\""),
+        ("self_signed", "no", "self-signed = [\"no\"]"),
+        ("self_signed", "false", "self-signed = [false]"),
+        ("tls_key", "k", &format!("tls-key = [\"{}\"]", at("k"))),
+        ("mount", "/a=b", &format!("mount = [\"/a={}\"]", at("b"))),
+        (
+            "listen",
+            "unix:s",
+            &format!("listen = [\"unix:{}\"]", at("s")),
+        ),
+    ] {
+        let scratch = place("");
+        let asked = below(scratch.path(), &[(id, Origin::Environment, &[said])]).unwrap();
+        let page = show::show(&asked);
+        let line = format!("{shown} # environment");
+        assert!(page.lines().any(|one| one == line), "{line}");
+        std::fs::write(scratch.path().join("d.toml"), &page).unwrap();
+        let again = below(scratch.path(), &[]).unwrap();
+        let args = |asked: &Asked| format!("{:?}", asked.args).replace(&at(""), "");
+        assert_eq!(args(&again), args(&asked), "{shown}");
+    }
+}
+
 const ODD_VALUES: &str =
     "[\"a-z0-9:/=.,\\[\\] $*]{0,12}|true|-?[0-9]{1,20}|\"[ -~]{0,9}\"|\\[\"[!-~]{0,9}\"\\]";
 
