@@ -47,16 +47,35 @@ fn the_schema_takes_what_the_file_takes() {
         assert!(conforms(&format!("{key} = {value}")), "{key} = {value}");
     }
     for text in [
+        "port = [0, 65535]",
+        "unknown-host = 421",
+        "tls-min-version = \"1.2\"",
+        "[[rule]]\npath = \"/a\"\nheaders = { A = [\"b\", \"c\"], D = false }",
+        "[[rule]]\npath = \"/a\"\nerror-page = { 404 = \"/404.html\" }",
+        "[[rule]]\npath = \"/a\"\nerror-page = [\"404=/404.html\"]\nmaintenance = true",
+    ] {
+        assert!(conforms(text), "{text}");
+        below(place(text).path(), &[]).unwrap();
+    }
+    for text in [
         "zzz = 1",
         "quiet = 1",
         "backlog = \"x\"",
         "backlog = -1",
+        "port = -1",
+        "port = 65536",
+        "https-redirect = 65536",
+        "https-redirect = \"443\"",
+        "tls-min-version = 1.1",
+        "[[rule]]\npath = \"/a\"\nheaders = { A = true }",
+        "[[rule]]\npath = \"/a\"\nerror-page = { 404 = 1 }",
         "watch = \"on\"",
         "root = [\"a\"]",
         "[[site]]\nworkers = 1",
         "[[rule]]\nheader = \"A: b\"",
     ] {
         assert!(!conforms(text), "{text}");
+        assert!(below(place(text).path(), &[]).is_err(), "{text}");
     }
 }
 
@@ -89,6 +108,12 @@ fn fits(value: &DeValue<'_>, schema: &Json) -> bool {
         || value
             .as_integer()
             .is_none_or(|number| !number.as_str().starts_with('-'));
+    let most_fits = match (schema.get("maximum"), value.as_integer()) {
+        (Some(Json::Number(most)), Some(number)) => {
+            number.as_str().parse::<i64>().is_ok_and(|it| it <= *most)
+        }
+        _ => true,
+    };
     let items_fit = match (schema.get("items"), value) {
         (Some(items), DeValue::Array(array)) => array.iter().all(|one| fits(one.get_ref(), items)),
         _ => true,
@@ -116,5 +141,12 @@ fn fits(value: &DeValue<'_>, schema: &Json) -> bool {
                 }
             })
     });
-    type_fits && any_fits && enum_fits && const_fits && least_fits && items_fit && members_fit
+    type_fits
+        && any_fits
+        && enum_fits
+        && const_fits
+        && least_fits
+        && most_fits
+        && items_fit
+        && members_fit
 }
