@@ -103,8 +103,8 @@ fn an_application_of_all_sites_can_be_switched_off_in_one() {
     assert_eq!(tries(text), TryFiles::default().0);
 }
 
-/// Of redirects the first that fits counts: a site's own, those of all, those of flags, each as they
-/// stand. Of fields the last: the other way round, but each as they stand, too.
+/// Of redirects the first that fits counts: a site's own, those of all, those of flags, each as
+/// they stand. Of fields the last: the other way round, but each as they stand, too.
 #[test]
 fn rules_keep_the_order_of_the_file() {
     let rule = |of: &str, from: &str| {
