@@ -6,7 +6,7 @@ use clap::builder::Resettable;
 use clap::{Args, FromArgMatches};
 
 use super::file::{self, ConfigFile};
-use super::settings::{Place, Setting, Settings};
+use super::settings::{Origin, Place, Setting, Settings};
 use super::site_args::SiteArgs;
 use super::{ServeArgs, StartError, args};
 
@@ -53,26 +53,24 @@ impl Asked {
             Some(_) => &error.what,
             None => &error.remedy,
         };
-        let lines = |key| {
-            self.setting_of(key)
-                .and_then(|setting| setting.origin.line())
-        };
-        let line = flags_named(texts).find_map(lines);
-        match line {
+        match line_named(&self.settings, texts) {
             Some(line) => located(error, &file.path, Some(line)),
             None => error,
         }
     }
+}
 
-    fn setting_of(&self, key: &str) -> Option<&Setting> {
-        let serve = serve();
+/// Where the file sets the first of the flags that a sentence names, of those that it sets.
+pub(super) fn line_named(settings: &Settings, sentence: &str) -> Option<usize> {
+    let serve = serve();
+    flags_named(sentence).find_map(|key| {
         let flag = super::keys::keys(&serve).find(|flag| super::keys::name(flag) == key)?;
-        self.settings.get(flag.get_id().as_str())
-    }
+        settings.get(flag.get_id().as_str())?.origin.line()
+    })
 }
 
 /// The keys of the flags that a sentence names.
-fn flags_named(sentence: &str) -> impl Iterator<Item = &str> {
+pub(super) fn flags_named(sentence: &str) -> impl Iterator<Item = &str> {
     let is_end = |letter: char| !letter.is_ascii_alphanumeric() && letter != '-';
     let starts = sentence.split("--").skip(1);
     starts.map(move |start| start.split(is_end).next().unwrap_or_default())
@@ -115,7 +113,7 @@ fn defaults(definition: &clap::Command) -> Settings {
         let texts = flag.get_default_values().iter();
         let texts: Vec<_> = texts.map(|text| text.to_os_string()).collect();
         if !texts.is_empty() {
-            let setting = Setting::new(texts, super::settings::Origin::Default);
+            let setting = Setting::new(texts, Origin::Default);
             settings.set(flag.get_id().as_str(), setting);
         }
     }

@@ -1,5 +1,6 @@
 //! What is wrong with a configuration file: all of it, each with its line.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::StartError;
@@ -28,7 +29,8 @@ impl Problems {
     /// Nothing, or all of it in the order of the lines.
     pub(super) fn into_result(mut self) -> Result<(), StartError> {
         self.found.sort_by_key(|(line, _)| *line);
-        self.found.dedup();
+        let mut told = HashSet::new(); // What holds for all sites is found in each.
+        self.found.retain(|problem| told.insert(problem.clone()));
         let sentences = self
             .found
             .iter()

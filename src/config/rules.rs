@@ -31,17 +31,16 @@ pub struct RuleTexts {
 
 impl RuleTexts {
     /// Puts what flags and keys say together with the tables of the file, which are about some
-    /// paths and therefore win; `tables`: those of the site behind those of all sites.
-    pub(super) fn new<'a, T>(args: &RuleArgs, tables: T) -> RuleTexts
-    where
-        T: DoubleEndedIterator<Item = &'a RuleTable> + Clone,
-    {
+    /// paths and therefore win: those of a site over those of all sites.
+    pub(super) fn new(args: &RuleArgs, of_all: &[RuleTable], of_site: &[RuleTable]) -> RuleTexts {
         let said = |key: &'static str, texts: &[String]| {
-            let in_tables = tables.clone().flat_map(move |table| table.texts(key));
+            let tables = of_all.iter().chain(of_site);
+            let in_tables = tables.flat_map(|table| table.texts(key));
             texts.iter().cloned().chain(in_tables).collect()
         };
         let first = |key: &'static str, texts: &[String]| {
-            let in_tables = tables.clone().rev().flat_map(move |table| table.texts(key));
+            let tables = of_site.iter().chain(of_all);
+            let in_tables = tables.flat_map(|table| table.texts(key));
             in_tables.chain(texts.iter().cloned()).collect()
         };
         let mut maintenance: Vec<String> = said("maintenance", &globs(&args.maintenance));

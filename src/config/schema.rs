@@ -215,9 +215,9 @@ fn value_schema(flag: &Arg) -> Json {
     for form in &forms {
         match form {
             Form::Boolean => ways.push(of_type("boolean")),
-            Form::Count => ways.push(from_zero()),
-            Form::Port => ways.push(from_zero()),
-            Form::Size => ways.extend([from_zero(), pattern(SIZE)]),
+            Form::Count => ways.push(number(None)),
+            Form::Port => ways.push(number(Some(u16::MAX.into()))),
+            Form::Size => ways.extend([number(None), pattern(SIZE)]),
             Form::Time => ways.push(pattern(TIME)),
             Form::Path | Form::Text => ways.push(of_type("string")),
             Form::Word(word) => {
@@ -251,11 +251,14 @@ fn number_of(word: &str) -> Option<Json> {
     }
 }
 
-fn from_zero() -> Json {
-    Json::Object(vec![
+/// A whole number from zero.
+fn number(most: Option<i64>) -> Json {
+    let mut members = vec![
         member("type", text("integer")),
         member("minimum", Json::Number(0)),
-    ])
+    ];
+    members.extend(most.map(|most| member("maximum", Json::Number(most))));
+    Json::Object(members)
 }
 
 fn pattern(pattern: &str) -> Json {

@@ -120,7 +120,8 @@ impl Settings {
                 said.push((id, setting.origin.layer()));
             }
         }
-        for (id, layer) in said.into_iter().filter(|(_, layer)| *layer > 0) {
+        said.retain(|(id, layer)| *layer > 0 && !merged.is_off(id));
+        for (id, layer) in said {
             let groups = GROUPS.iter().filter(|group| group.contains(&id));
             for other in groups.flat_map(|group| group.iter()) {
                 let lower = merged.get(other).map(|setting| setting.origin.layer());
@@ -135,18 +136,24 @@ impl Settings {
     /// A site's own keys laid over what holds for all sites: they win, whoever says the others.
     pub(super) fn within(&self, all: &Settings) -> Settings {
         let mut merged = all.clone();
-        for (id, setting) in &self.0 {
+        for id in self.0.keys().filter(|id| !self.is_off(id)) {
             let groups = GROUPS.iter().filter(|group| group.contains(&id.as_str()));
             for other in groups.flat_map(|group| group.iter()) {
                 merged.0.remove(*other);
             }
-            merged.set(id, setting.clone());
         }
         // Both of a group may be a site's own; that is for the check to tell.
         for (id, setting) in &self.0 {
             merged.set(id, setting.clone());
         }
         merged
+    }
+
+    /// True for `--spa=false` and `--self-signed=false`, which leave the others of their group as
+    /// they are.
+    fn is_off(&self, id: &str) -> bool {
+        let last = self.get(id).and_then(|setting| setting.texts.last());
+        matches!(id, "spa" | "self_signed") && last.is_some_and(|text| text == "false")
     }
 
     /// A command line that says all this, behind the name of a program.

@@ -11,6 +11,7 @@ use super::file::SiteTable;
 use super::keys::{self, Form};
 use super::rule_table::{KEYS, RuleTable};
 use super::settings::{Origin, Place, Setting, Settings};
+use super::values;
 
 /// The file.
 pub fn show(asked: &Asked) -> String {
@@ -137,29 +138,23 @@ fn list(items: impl Iterator<Item = String>) -> String {
 /// A value without quotes where the flag takes one of its type.
 fn scalar(flag: &Arg, text: &str) -> String {
     let forms = keys::forms(flag);
-    let is_boolean = matches!(text, "true" | "false") && forms.contains(&Form::Boolean);
-    let is_number = |form: &Form| matches!(form, Form::Count | Form::Port | Form::Size);
+    let takes = |wanted: &[Form]| forms.iter().any(|form| wanted.contains(form));
     // The file's numbers end at 63 bits.
-    let is_number = text
-        .parse::<i64>()
-        .is_ok_and(|number| number >= 0 && !text.starts_with('+'))
-        && forms.iter().any(is_number);
-    if is_boolean {
-        return text.to_owned();
+    if takes(&[Form::Count, Form::Port, Form::Size])
+        && let Ok(number @ 0..) = text.parse::<i64>()
+    {
+        return number.to_string();
     }
-    if is_number {
-        return text
-            .trim_start_matches('0')
-            .parse()
-            .unwrap_or(0_i64)
-            .to_string();
+    if takes(&[Form::Boolean])
+        && let Ok(value) = values::boolean(text)
+    {
+        // Variables switch in more ways than true and false; but `--spa=on` names a page.
+        let is_other = takes(&[Form::Text, Form::Path]) && text != value.to_string();
+        if !is_other {
+            return value.to_string();
+        }
     }
-    match forms.contains(&Form::Boolean) {
-        // Other ways to switch on and off, as variables may say them.
-        true if matches!(text, "1" | "yes" | "on") => "true".to_owned(),
-        true if matches!(text, "0" | "no" | "off") => "false".to_owned(),
-        _ => quoted(text),
-    }
+    quoted(text)
 }
 
 /// A basic string of TOML.

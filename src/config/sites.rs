@@ -6,14 +6,14 @@ use super::asked::{self, Asked};
 use super::file::SiteTable;
 use super::problems::Problems;
 use super::rule_table::RuleTable;
-use super::settings::{Setting, Settings};
+use super::settings::Settings;
 use super::site_args::SiteArgs;
 use super::site_values::{index_name, language, mount, spa_page, tries};
 use super::{RuleTexts, StartError, UnknownHost, root, rules};
 use crate::base::limits::LANGUAGES_MAX;
-use crate::route::HostName;
 use crate::route::site::{Finding, ListingSettings, Mount, Representations, SiteSettings};
 use crate::route::try_files::{Try, TryFiles};
+use crate::route::{HostName, Rules};
 
 /// The sites, and which of them is for hosts that none has.
 pub(super) struct Sites {
@@ -59,7 +59,8 @@ pub(super) fn check(asked: &Asked) -> Result<Sites, StartError> {
             names: canonical(table),
             settings: &settings,
             args,
-            rules: file.rules.iter().chain(&table.rules),
+            rules_of_all: &file.rules,
+            rules: &table.rules,
         };
         sites.careful += usize::from(site.args.rules.security_headers);
         sites.sites.push(site.check(&mut faults));
@@ -77,12 +78,13 @@ fn only_site(asked: &Asked) -> Result<Sites, StartError> {
     }
     let args: SiteArgs = asked::parse(asked::site(), &site_part(&asked.settings));
     let careful = usize::from(args.rules.security_headers);
-    let tables = asked.file.iter().flat_map(|file| &file.rules);
+    let rules_of_all = asked.file.as_ref().map_or(&[][..], |file| &file.rules);
     let site = Site {
         names: Vec::new(),
         settings: &asked.settings,
         args,
-        rules: tables,
+        rules_of_all,
+        rules: &[],
     };
     let mut faults = Vec::new();
     let sites = Sites {
@@ -177,11 +179,13 @@ fn check_names(tables: &[&SiteTable], problems: &mut Problems) {
 }
 
 /// One site as it is asked for.
-struct Site<'a, R> {
+struct Site<'a> {
     names: Vec<String>,
     settings: &'a Settings,
     args: SiteArgs,
-    rules: R,
+    rules_of_all: &'a [RuleTable],
+    /// Its own.
+    rules: &'a [RuleTable],
 }
 
 /// What is wrong with a site, and where that stands when it stands in the file.
@@ -203,19 +207,14 @@ fn or_told<T: Default>(checked: Result<T, Fault>, faults: &mut Vec<Fault>) -> T 
     })
 }
 
-impl<'a, R> Site<'a, R>
-where
-    R: DoubleEndedIterator<Item = &'a RuleTable> + Clone,
-{
+impl Site<'_> {
     /// The settings; `faults` grows by all that is wrong with them.
     fn check(self, faults: &mut Vec<Fault>) -> SiteSettings {
         let args = &self.args;
-        let texts = RuleTexts::new(&args.rules, self.rules.clone());
-        let rules = rules::rules(&texts).map_err(|error| Fault { error, line: None });
         SiteSettings {
             names: self.names.clone(),
             root: or_told(self.root(), faults),
-            mounts: or_told(self.mounts(), faults),
+            mounts: self.mounts(faults),
             finding: Finding {
                 index_names: or_told(self.each("index", &args.index, index_name), faults),
                 try_files: or_told(self.try_files(), faults),
@@ -233,7 +232,7 @@ where
                 refuses_unacceptable: args.not_acceptable,
             },
             listing: args.list.then(ListingSettings::default),
-            rules: or_told(rules, faults),
+            rules: or_told(self.rules(), faults),
             reads_rule_files: args.rules.rule_files,
             keep_removed: args.keep_removed,
         }
@@ -251,28 +250,30 @@ where
         })
     }
 
-    fn mounts(&self) -> Result<Vec<Mount>, Fault> {
-        let mut mounts: Vec<Mount> = self.each("mount", &self.args.mount, mount)?;
+    fn mounts(&self, faults: &mut Vec<Fault>) -> Vec<Mount> {
+        let mut mounts = or_told(self.each("mount", &self.args.mount, mount), faults);
         for index in 0..mounts.len() {
-            let fault = |error| self.fault("mount", index, error);
-            let prefix = &mounts[index].prefix;
-            let before = mounts[..index].iter().position(|one| one.prefix == *prefix);
-            if let Some(before) = before {
-                let line = self
-                    .settings
-                    .get("mount")
-                    .and_then(|said| said.line_of(before));
-                let place = line
-                    .map(|line| format!(" (line {line})"))
-                    .unwrap_or_default();
-                return Err(fault(StartError::usage(
-                    format!("--mount names /{prefix} twice{place}"),
-                    "mount one directory at each path",
-                )));
+            let (before, rest) = mounts.split_at_mut(index);
+            match self.mounted(&rest[0], before) {
+                Ok(root) => rest[0].root = root,
+                Err(error) => faults.push(self.fault("mount", index, error)),
             }
-            mounts[index].root = root::check(&mounts[index].root).map_err(fault)?;
         }
-        Ok(mounts)
+        mounts
+    }
+
+    /// The directory of a mount, which has a path of its own among those before it.
+    fn mounted(&self, mount: &Mount, before: &[Mount]) -> Result<PathBuf, StartError> {
+        let prefix = &mount.prefix;
+        let Some(first) = before.iter().position(|one| one.prefix == *prefix) else {
+            return root::check(&mount.root);
+        };
+        let line = self.line("mount", first);
+        let place = line.map(|line| format!(" (line {line})"));
+        Err(StartError::usage(
+            format!("--mount names /{prefix} twice{}", place.unwrap_or_default()),
+            "mount one directory at each path",
+        ))
     }
 
     fn try_files(&self) -> Result<TryFiles, Fault> {
@@ -283,8 +284,12 @@ where
         let texts = &self.args.tries;
         match page {
             Some(_) if !texts.is_empty() => {
+                let place = match (self.line("spa", 0), self.line("tries", 0)) {
+                    (Some(spa), Some(tries)) => format!(" (lines {spa} and {tries})"),
+                    _ => String::new(),
+                };
                 let error = StartError::usage(
-                    "--spa and --try are two ways to say what is tried",
+                    format!("--spa and --try are two ways to say what is tried{place}"),
                     "leave one of them out; --spa is --try '$path $path/ /index.html'",
                 );
                 Err(self.fault("spa", 0, error))
@@ -317,6 +322,19 @@ where
         Err(self.fault("language", 0, error))
     }
 
+    fn rules(&self) -> Result<Rules, Fault> {
+        let texts = RuleTexts::new(&self.args.rules, self.rules_of_all, self.rules);
+        rules::rules(&texts).map_err(|error| {
+            let key = asked::flags_named(&error.what).next();
+            let tables = self.rules_of_all.iter().chain(self.rules);
+            let mut said = tables.flat_map(|table| &table.said);
+            let in_tables = said.rfind(|said| Some(said.key) == key);
+            let line = asked::line_named(self.settings, &error.what);
+            let line = line.or(in_tables.map(|said| said.line));
+            Fault { error, line }
+        })
+    }
+
     fn each<T>(
         &self,
         id: &str,
@@ -334,9 +352,13 @@ where
     }
 
     fn fault(&self, id: &str, index: usize, error: StartError) -> Fault {
-        let setting: Option<&Setting> = self.settings.get(id);
-        let line = setting.and_then(|setting| setting.line_of(index));
+        let line = self.line(id, index);
         Fault { error, line }
+    }
+
+    /// Where the file says the value of a flag with this index.
+    fn line(&self, id: &str, index: usize) -> Option<usize> {
+        self.settings.get(id)?.line_of(index)
     }
 }
 

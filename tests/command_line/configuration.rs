@@ -1,5 +1,7 @@
 //! The configuration file through the binary: served, checked, shown.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -129,6 +131,51 @@ fn a_server_with_a_wrong_file_tells_all_of_it_and_ends() {
 }
 
 #[test]
+fn check_and_serve_say_the_same_of_a_file() {
+    let text = "mount = [\"/a=gone\", \"/b=lost\"]\n[[site]]\nspa = true\ntry = \"$path\"\n\
+                [[site]]\nnames = \"a.example\"\nroot = \"gone\"\n";
+    let scratch = place(text);
+    let (code, checked, _) = outcome(&mut within(scratch.path(), &["check", "d.toml"]));
+    assert_eq!(code, 2);
+    let places: Vec<&str> = checked.lines().map(|line| &line[..9]).collect();
+    let expected = ["d.toml:1:", "d.toml:1:", "d.toml:3:", "d.toml:7:"];
+    assert_eq!(places, expected, "{checked}");
+    let words = ["serve", "--config", "d.toml"];
+    let (code, _, served) = outcome(&mut within(scratch.path(), &words));
+    assert_eq!((code, served.replace("downpour: ", "")), (2, checked));
+}
+
+#[test]
+fn a_host_that_no_site_has_gets_the_first() {
+    let text = "listen = \"127.0.0.1:0\"\nengine = \"epoll\"\nworkers = 1\n\
+                [[site]]\nnames = \"a.example\"\nroot = \"www\"\n\
+                [[site]]\nnames = \"b.example\"\nroot = \"b\"\n";
+    let scratch = place(text);
+    std::fs::create_dir(scratch.path().join("b")).unwrap();
+    for site in ["www", "b"] {
+        std::fs::write(scratch.path().join(site).join("index.html"), site).unwrap();
+    }
+    let served = |words: &[&str], host: &str| {
+        let words = [&["serve", "--config", "d.toml"], words].concat();
+        let server = Server::start(&mut within(scratch.path(), &words));
+        let mut stream = TcpStream::connect(&server.addresses()[0]).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(served(&[], "b.example").ends_with("\r\n\r\nb"));
+    assert!(served(&[], "c.example").ends_with("\r\n\r\nwww"));
+    let refused = served(&["--unknown-host", "421"], "c.example");
+    assert!(refused.starts_with("HTTP/1.1 421 "), "{refused}");
+}
+
+#[test]
 fn a_file_is_served() {
     let text = "root = \"www\"\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\nengine = \"epoll\"\n";
     let scratch = place(text);
@@ -161,6 +208,67 @@ fn what_is_shown_can_be_served_again() {
             .collect::<Vec<_>>()
     };
     assert_eq!(values(&again)[1..], values(&first)[1..]);
+}
+
+/// Whoever has said them, however, and in whichever directory.
+#[test]
+fn what_flags_and_variables_say_can_be_served_as_a_file() {
+    let text = "listen = \"127.0.0.1:0\"\ntry = \"$path =404\"\n\
+                [[site]]\nnames = [\"a.example\", \"*.a.example\"]\nroot = \"www\"\n\
+                [[site.rule]]\npath = \"/a/*\"\nheaders = { A = ['b \"', \"c\"], D = false }\n\
+                redirect = \"/b/:splat\"\nstatus = 307\nerror-page = { 404 = \"/404.html\" }\n\
+                [[site]]\ndefault = true\nmount = \"/m=www\"\n";
+    let scratch = place(text);
+    let flags = [
+        "config",
+        "--show",
+        "--config=d.toml",
+        "--mount=/x=www",
+        "--tls-listen=unix:d.sock",
+        "--tls-cert=c.pem",
+        "--https-redirect=8443",
+        "--spa=false",
+        "--clean-urls",
+        "--maintenance=/a/*",
+        "--max-connections=007",
+        "www",
+    ];
+    let mut command = within(scratch.path(), &flags);
+    for (variable, value) in [
+        ("DOWNPOUR_HTTP2", "off"),
+        ("DOWNPOUR_LOG_LEVEL", "warning"),
+        ("DOWNPOUR_LANGUAGE", "de,pt-BR"),
+        ("DOWNPOUR_PORT", "0 08"),
+        ("DOWNPOUR_RETRY_AFTER", "10m"),
+    ] {
+        command.env(variable, value);
+    }
+    let (code, first, stderr) = outcome(&mut command);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let www = scratch.path().join("www").display().to_string();
+    for line in [
+        "port = [0, 8] # environment",
+        "http2 = false # environment",
+        "spa = false # flag",
+        "try = [\"$path =404\"] # d.toml:2",
+        &format!("root = \"{www}\" # flag"),
+        &format!("mount = [\"/x={www}\"] # flag"),
+        "# listen is not set",
+    ] {
+        assert!(first.lines().any(|one| one == line), "{line}: {first}");
+    }
+    let below = scratch.path().join("below");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(below.join("b.toml"), &first).unwrap();
+    let words = ["config", "--show", "--config", "below/b.toml"];
+    let (code, again, _) = outcome(&mut within(scratch.path(), &words));
+    assert_eq!(code, 0);
+    let values = |page: &str| {
+        let lines = page.lines().skip(1);
+        let values = lines.map(|line| line.rsplit_once(" # ").map_or(line, |(value, _)| value));
+        values.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&again), values(&first));
 }
 
 #[test]
