@@ -313,6 +313,9 @@ pub const WATCH_REQUESTS_WAITING_MAX: usize = 1024;
 pub const WATCH_EVENTS_REMEMBERED: usize = 8;
 /// Names that are known to be no directory, for each directory. No flag: it only saves asking.
 pub const WATCH_MARKS_REMEMBERED: usize = 32;
+/// Names of a directory that are looked through for compressed forms: where there are more, each
+/// file's own are looked for. No flag: it only saves looking.
+pub const FORMS_LOOK_NAMES_MAX: usize = 16 * 1024;
 /// After so long, what could not be watched is tried again.
 pub const WATCH_RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// Events are not read more often than this: the kernel joins equal ones that wait. No flag: long

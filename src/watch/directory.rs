@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use foldhash::fast::RandomState;
 
 use super::registry::TreeId;
+use super::stem::is_form;
 use crate::base::Id;
 use crate::base::limits::{WATCH_EVENTS_REMEMBERED, WATCH_MARKS_REMEMBERED};
 
@@ -20,6 +21,19 @@ pub(super) struct Directory {
     pub(super) children: HashMap<Box<[u8]>, DirectoryId, RandomState>,
     marks: Marks,
     past: Past,
+    forms: Forms,
+}
+
+/// Whether compressed forms stand in a directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Forms {
+    #[default]
+    Unknown,
+    /// Somebody looks.
+    LookedFor,
+    None,
+    /// There is one, or was, or there are too many names to tell.
+    Perhaps,
 }
 
 /// Where a directory hangs.
@@ -46,6 +60,27 @@ impl Directory {
             children: HashMap::default(),
             marks: Marks::default(),
             past: Past::default(),
+            forms: Forms::default(),
+        }
+    }
+
+    pub(super) fn is_without_forms(&self) -> bool {
+        self.forms == Forms::None
+    }
+
+    /// True for the first who asks.
+    pub(super) fn claim_look_for_forms(&mut self) -> bool {
+        let is_first = self.forms == Forms::Unknown;
+        if is_first {
+            self.forms = Forms::LookedFor;
+        }
+        is_first
+    }
+
+    /// Whoever looked has found none. What has appeared meanwhile has given an event, or will.
+    pub(super) fn note_without_forms(&mut self) {
+        if self.forms == Forms::LookedFor {
+            self.forms = Forms::None;
         }
     }
 
@@ -68,6 +103,9 @@ impl Directory {
     pub(super) fn on_event(&mut self, name: &[u8], stem: u32, at: u64) {
         self.marks.forget(name);
         self.past.note(stem, at);
+        if is_form(name) {
+            self.forms = Forms::Perhaps;
+        }
     }
 
     /// True when nothing has happened to a stem after `at`; `None` is every stem.
@@ -132,6 +170,31 @@ mod tests {
 
     fn directory() -> Directory {
         Directory::new(Place::Root(TreeId::NONE), 1)
+    }
+
+    #[test]
+    fn forms_are_looked_for_once_and_what_appears_is_known() {
+        let mut directory = directory();
+        assert!(directory.claim_look_for_forms());
+        assert!(!directory.claim_look_for_forms());
+        assert!(!directory.is_without_forms(), "nobody has said so yet");
+        directory.note_without_forms();
+        assert!(directory.is_without_forms());
+        directory.on_event(b"a.html", 1, 1);
+        assert!(directory.is_without_forms());
+        directory.on_event(b"a.html.gz", 1, 2);
+        assert!(!directory.is_without_forms());
+        directory.note_without_forms();
+        assert!(!directory.is_without_forms() && !directory.claim_look_for_forms());
+    }
+
+    #[test]
+    fn a_form_that_appears_during_the_look_counts() {
+        let mut directory = directory();
+        assert!(directory.claim_look_for_forms());
+        directory.on_event(b"a.html.br", 1, 1);
+        directory.note_without_forms();
+        assert!(!directory.is_without_forms());
     }
 
     #[test]

@@ -65,7 +65,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use directory::DirectoryId;
 pub use lookout::{Asked, Fallen, Lookout, Request, Unseen, Walk};
 pub use registry::TreeId;
-pub use stem::stem;
+pub use stem::{is_form, stem};
 pub use suspicion::{Suspicion, Trust, Watched};
 
 use lookout::Shared;
@@ -111,6 +111,16 @@ pub struct Observation {
     at: u64,
     /// The stem of the segment that is missing below `directory`, if any.
     missing: Option<u32>,
+    /// No compressed form is in the directory.
+    is_without_forms: bool,
+}
+
+impl Observation {
+    /// True when no name in the directory ends as compressed forms do ([`is_form`]): they need not
+    /// be looked for. One that appears gives an event, like any other change.
+    pub fn is_without_forms(&self) -> bool {
+        self.is_without_forms
+    }
 }
 
 /// What a thing depends on in an observed directory.
@@ -175,6 +185,20 @@ impl Watch {
             return Sight::Blind;
         }
         word.await.unwrap_or(Sight::Blind)
+    }
+
+    /// True for one caller: who looks through all names of the observed directory, and says with
+    /// [`Watch::note_without_forms`] when none of them is a compressed form's.
+    pub fn claim_look_for_forms(&self, observation: &Observation) -> bool {
+        let Some(inner) = &self.0 else { return false };
+        inner.shared.lock().claim_look_for_forms(observation)
+    }
+
+    /// The look that was claimed has found none.
+    pub fn note_without_forms(&self, observation: &Observation) {
+        if let Some(inner) = &self.0 {
+            inner.shared.lock().note_without_forms(observation);
+        }
     }
 
     /// Trusts `thing`, which was made after these observations, until one of these names changes.

@@ -166,11 +166,25 @@ impl Registry {
         (self.hasher.hash_one(stem(name)) as u32).max(ANY + 1)
     }
 
-    fn observation(&self, directory: DirectoryId, missing: Option<&[u8]>) -> Observation {
+    fn observation(&self, id: DirectoryId, missing: Option<&[u8]>) -> Observation {
         Observation {
-            directory,
+            directory: id,
             at: self.clock,
             missing: missing.map(|name| self.hash_stem(name)),
+            is_without_forms: missing.is_none() && self.directory(id).is_without_forms(),
+        }
+    }
+
+    /// See [`super::Watch::claim_look_for_forms`].
+    pub(super) fn claim_look_for_forms(&mut self, observation: &Observation) -> bool {
+        let directory = self.directories.get_mut(observation.directory.0);
+        let directory = directory.filter(|_| observation.missing.is_none());
+        directory.is_some_and(Directory::claim_look_for_forms)
+    }
+
+    pub(super) fn note_without_forms(&mut self, observation: &Observation) {
+        if let Some(directory) = self.directories.get_mut(observation.directory.0) {
+            directory.note_without_forms();
         }
     }
 

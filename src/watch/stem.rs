@@ -8,6 +8,12 @@ pub fn stem(name: &[u8]) -> &[u8] {
     }
 }
 
+/// True for the name of a compressed form beside its file: `page.html.br`.
+pub fn is_form(name: &[u8]) -> bool {
+    let endings: [&[u8]; 3] = [b".br", b".zst", b".gz"];
+    endings.iter().any(|ending| name.ends_with(ending))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +36,16 @@ mod tests {
             ("_headers", "_headers"),
         ] {
             assert_eq!(stem(name.as_bytes()), expected.as_bytes(), "{name}");
+        }
+    }
+
+    #[test]
+    fn forms_are_told_by_their_endings() {
+        for name in ["page.html.br", "app.js.zst", ".gz", "a.tar.gz"] {
+            assert!(is_form(name.as_bytes()), "{name}");
+        }
+        for name in ["page.br.html", "gz", "page.html", ""] {
+            assert!(!is_form(name.as_bytes()), "{name}");
         }
     }
 

@@ -123,6 +123,7 @@ impl Loader<'_> {
             tree: self.tree,
             io: self.io,
             watch: self.watch,
+            pool: &self.services.pool,
             follows_links: self.site.settings().finding.follow_symlinks,
             purpose,
             trail,

@@ -14,6 +14,7 @@
 //! a resource, `listed` shows directories, `make` compresses beside the answers.
 
 mod answering;
+mod beside;
 mod build;
 mod choose;
 mod contents;

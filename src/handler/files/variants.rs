@@ -107,7 +107,8 @@ impl Variant {
     async fn find_sidecars(&mut self, walk: &mut Walk<'_>, mount: usize) {
         let is_worth_it =
             media_type::is_compressible(&self.media_type) || self.media_type == media_type::UNKNOWN;
-        if !is_worth_it {
+        let directory = self.located.directory;
+        if !is_worth_it || directory.is_some_and(|seen| seen.is_without_forms()) {
             return;
         }
         let paths = SIDECARS.map(|coding| self.path.with_suffix(coding.extension()));
@@ -119,6 +120,12 @@ impl Variant {
         );
         self.located.opened = found.3;
         let found = [found.0, found.1, found.2];
+        if found
+            .iter()
+            .all(|found| matches!(found, Err(Verdict::Missing)))
+        {
+            walk.look_beside(mount, &self.path, &self.located);
+        }
         for ((coding, path), located) in SIDECARS.into_iter().zip(paths).zip(found) {
             let located = match located {
                 Ok(located) => located,
@@ -242,6 +249,14 @@ async fn find_media(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_watch_knows_the_endings_of_all_sidecars() {
+        for coding in SIDECARS {
+            let name = format!("page.html{}", coding.extension());
+            assert!(crate::watch::is_form(name.as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn languages_in_names() {

@@ -8,11 +8,12 @@ use libc::{
     EPERM, ESTALE, EXDEV,
 };
 
+use super::beside;
 use super::site::Tree;
 use crate::engine::operation::{FileKind, FileStat, SharedFile};
 use crate::engine::{Errno, Links};
 use crate::http::SafePath;
-use crate::task::Io;
+use crate::task::{Io, Pool};
 use crate::watch::{Observation, Sight, Watch};
 
 /// Why a name leads to no file.
@@ -47,6 +48,8 @@ pub(super) struct Located {
     pub(super) stat: FileStat,
     /// A symbolic link stands in its path.
     pub(super) is_linked: bool,
+    /// What was known of its directory before it was looked for.
+    pub(super) directory: Option<Observation>,
 }
 
 /// A directory, and the name that was looked for in it; `None`: all of its names were.
@@ -77,6 +80,7 @@ pub(super) struct Walk<'a> {
     pub(super) tree: &'a Tree,
     pub(super) io: &'a Io,
     pub(super) watch: &'a Watch,
+    pub(super) pool: &'a Pool,
     pub(super) follows_links: bool,
     pub(super) purpose: Purpose,
     pub(super) trail: Trail,
@@ -95,10 +99,11 @@ impl Walk<'_> {
     /// Finds what `path` names below a mount.
     pub(super) async fn find(&mut self, mount: usize, path: &SafePath) -> Result<Located, Verdict> {
         let name = Some(path.file_name()).filter(|name| !name.is_empty());
-        self.observe(mount, path.parent(), name).await;
-        let found = self.find_unobserved(mount, path).await;
+        let directory = self.observe(mount, path.parent(), name).await;
+        let mut found = self.find_unobserved(mount, path).await;
         // What has another name, too, can change by that one, in a directory that is not watched.
-        if let Ok(located) = &found {
+        if let Ok(located) = &mut found {
+            located.directory = directory.filter(|_| !located.is_linked);
             let is_file = located.stat.kind == FileKind::Regular;
             self.trail.is_blind |= located.is_linked || (is_file && located.stat.hard_links > 1);
         }
@@ -139,6 +144,7 @@ impl Walk<'_> {
             opened: None,
             stat,
             is_linked,
+            directory: None,
         })
     }
 
@@ -155,9 +161,22 @@ impl Walk<'_> {
         self.observe(mount, directory.as_bytes(), None).await;
     }
 
-    async fn observe(&mut self, mount: usize, directory: &[u8], name: Option<&[u8]>) {
+    /// Has the directory of a file looked through, which seems to hold no compressed forms.
+    pub(super) fn look_beside(&self, mount: usize, path: &SafePath, located: &Located) {
+        if let Some(observation) = located.directory {
+            let root = &self.tree.mounts[mount].root;
+            beside::look(self.pool, self.watch, observation, root, path.parent());
+        }
+    }
+
+    async fn observe(
+        &mut self,
+        mount: usize,
+        directory: &[u8],
+        name: Option<&[u8]>,
+    ) -> Option<Observation> {
         if self.trail.is_blind {
-            return;
+            return None;
         }
         let tree = self.tree.mounts[mount].watched;
         match self.watch.observe(tree, directory).await {
@@ -166,8 +185,12 @@ impl Walk<'_> {
                 if !self.trail.seen.contains(&seen) {
                     self.trail.seen.push(seen);
                 }
+                Some(observation)
             }
-            Sight::Blind => self.trail.is_blind = true,
+            Sight::Blind => {
+                self.trail.is_blind = true;
+                None
+            }
         }
     }
 }
