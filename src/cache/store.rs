@@ -60,8 +60,8 @@ pub enum Place {
     Memory(Permit),
     /// It stays in its file, whose descriptor this permit pays for.
     Descriptor(Permit),
-    /// It stays in its file, which is read for each answer: opened by its name, or kept open where a
-    /// permit pays for that.
+    /// It stays in its file, which is read for each answer: opened by its name, or kept open where
+    /// a permit pays for that.
     Named(Option<Permit>),
     /// It stays in its file, and nothing is kept: the budget is used up.
     Unkept,
@@ -229,7 +229,8 @@ impl Store {
         }
     }
 
-    /// Small files are kept open while there are plenty of descriptors: large ones have nothing else.
+    /// Small files are kept open while there are plenty of descriptors: large ones have nothing
+    /// else.
     fn place_named(&self) -> Place {
         let budget = &self.descriptor_count;
         let is_plenty = budget.live() < budget.limit() - budget.limit() / LARGE_FILES_SHARE;
