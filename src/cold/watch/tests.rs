@@ -484,7 +484,7 @@ fn read_below(root: &Arc<OwnedFd>, name: &str) -> String {
     fs::read_to_string(Path::new(&path).join(name)).unwrap_or_default()
 }
 
-/// With inotify within half a second, without it with the look of the next second.
+/// With inotify within half a second, without it with the next look.
 fn limit(watching: Watching) -> Duration {
     match watching {
         Watching::Inotify => Duration::from_millis(700),

@@ -3,11 +3,12 @@
 
 use std::ffi::CString;
 
-use rustix::fs::{Mode, OFlags, RawDir, ResolveFlags, openat2};
+use rustix::fs::RawDir;
 use rustix::io::{self, Errno};
 
 use crate::base::limits::FORMS_LOOK_NAMES_MAX;
 use crate::engine::operation::SharedFile;
+use crate::engine::{Links, find};
 use crate::task::{Pool, Urgency};
 use crate::watch::{Observation, Watch, is_form};
 
@@ -26,7 +27,7 @@ pub(super) fn look(
     if !watch.claim_look_for_forms(&observation) {
         return;
     }
-    let Ok(path) = CString::new(if path.is_empty() { b"." } else { path }) else {
+    let Ok(path) = CString::new(path) else {
         return;
     };
     let (watch, root) = (watch.clone(), SharedFile::clone(root));
@@ -41,9 +42,7 @@ pub(super) fn look(
 
 /// True when all names were looked through and none is a form's.
 fn holds_none(root: &SharedFile, path: &CString) -> io::Result<bool> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let directory = openat2(root, path, flags, Mode::empty(), resolve)?;
+    let directory = find::open_found(find::find(root, path, Links::Refused)?)?;
     let mut buffer = Vec::with_capacity(NAMES_BUFFER_BYTES);
     let mut names = RawDir::new(&directory, buffer.spare_capacity_mut());
     let mut count = 0;
@@ -72,7 +71,7 @@ mod tests {
         let root: SharedFile = Arc::new(fs::File::open(scratch.path()).unwrap().into());
         fs::create_dir(scratch.path().join("a")).unwrap();
         fs::write(scratch.path().join("a/page.html"), "page").unwrap();
-        for path in [c".", c"a"] {
+        for path in [c".", c"", c"a"] {
             assert_eq!(holds_none(&root, &path.to_owned()), Ok(true), "{path:?}");
         }
         fs::write(scratch.path().join("a/page.html.zst"), "form").unwrap();

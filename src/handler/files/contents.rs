@@ -197,10 +197,6 @@ impl Loader<'_> {
 /// True when the file changed so shortly before now (or, by its file system's clock, after) that it
 /// may change again without a trace. The time of the last change counts, not that of modification:
 /// programs can set the latter.
-pub(super) fn is_racy_at(stat: &FileStat, now: Now) -> bool {
-    is_racy(stat, now)
-}
-
 pub(super) fn is_racy(stat: &FileStat, now: Now) -> bool {
     let now = i64::try_from(now.unix_seconds).unwrap_or(i64::MAX);
     stat.changed.0 >= now.saturating_sub(RACY_WINDOW.as_secs() as i64)

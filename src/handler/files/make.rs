@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::FileServices;
-use super::{Aside, contents::is_racy_at};
+use super::{Aside, contents::is_racy};
 use crate::base::Now;
 use crate::cache::{BodyKey, Content, Entry, Made, Outcome, PaidBody, Representation};
 use crate::compress::{Effort, Kept, compress};
@@ -22,7 +22,7 @@ pub(super) fn aside(entry: &Arc<Entry>, variant: u8, coding: Coding, now: Now) -
         // again, and then it does.
         let mut position = 0;
         while let Some(state) = entry.state(position) {
-            if is_racy_at(state, now) {
+            if is_racy(state, now) {
                 return None;
             }
             position += 1;
