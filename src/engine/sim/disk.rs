@@ -41,9 +41,15 @@ pub(super) struct Pages {
     /// Whether a block of a file is in memory, once it was touched.
     warm: HashMap<(FileKey, u64), bool>,
     inodes: HashMap<FileKey, u64>,
-    /// Per file: its real times of change, and the virtual times at which they were first seen.
-    changes: HashMap<FileKey, Vec<(FileTime, FileTime)>>,
+    /// Per file: its real states, and the virtual times at which they were first seen.
+    changes: HashMap<FileKey, Vec<(FileState, FileTime)>>,
+    /// Every file that was ever looked at: while it is held, no other one gets its inode. When the
+    /// file system would give an inode out again depends on what else the machine does.
+    held: HashMap<FileKey, SharedFile>,
 }
+
+/// What a change of a file is told by: its length, the times of its last modification and change.
+type FileState = (u64, FileTime, FileTime);
 
 /// Seconds since 1970 and nanoseconds.
 type FileTime = (i64, u32);
@@ -143,18 +149,19 @@ impl World {
     /// was there before the first look, long ago.
     fn stat(&mut self, file: &SharedFile) -> Result<FileStat, Errno> {
         let mut stat = find::stat(&**file)?;
-        let key = file_key(file)?;
+        let key = self.pages.key_of(file)?;
+        let state = (stat.len, stat.modified, stat.changed);
         let next_inode = 1_000_000 + self.pages.inodes.len() as u64;
         stat.inode = *self.pages.inodes.entry(key).or_insert(next_inode);
         stat.device = (0, 1);
         let now = self.unix_seconds() as i64;
         let changes = self.pages.changes.entry(key).or_default();
-        let known = changes.iter().find(|(real, _)| *real == stat.changed);
+        let known = changes.iter().find(|(real, _)| *real == state);
         let nth = changes.len() as u32;
         let seconds = if nth == 0 { LONG_AGO } else { now };
         let first_seen = known.map_or((seconds, nth), |(_, seen)| *seen);
         if known.is_none() {
-            changes.push((stat.changed, first_seen));
+            changes.push((state, first_seen));
         }
         stat.changed = first_seen;
         Ok(stat)
@@ -279,7 +286,7 @@ impl World {
     }
 
     fn is_warm(&mut self, file: &SharedFile, offset: u64, len: u64) -> Result<bool, Errno> {
-        let key = file_key(file)?;
+        let key = self.pages.key_of(file)?;
         let mut all_warm = true;
         for block in offset / BLOCK_BYTES..=(offset + len - 1) / BLOCK_BYTES {
             let cold = self.random.chance(self.settings.cold);
@@ -289,16 +296,23 @@ impl World {
     }
 
     fn warm_up(&mut self, file: &SharedFile, offset: u64, len: u64) {
-        let Ok(key) = file_key(file) else { return };
+        let Ok(key) = self.pages.key_of(file) else {
+            return;
+        };
         for block in offset / BLOCK_BYTES..(offset + len).div_ceil(BLOCK_BYTES) {
             self.pages.warm.insert((key, block), true);
         }
     }
 }
 
-fn file_key(file: &SharedFile) -> Result<FileKey, Errno> {
-    let stat = rustix::fs::fstat(&**file)?;
-    Ok((stat.st_dev, stat.st_ino))
+impl Pages {
+    fn key_of(&mut self, file: &SharedFile) -> Result<FileKey, Errno> {
+        let stat = rustix::fs::fstat(&**file)?;
+        let key = (stat.st_dev, stat.st_ino);
+        let hold = || SharedFile::clone(file);
+        self.held.entry(key).or_insert_with(hold);
+        Ok(key)
+    }
 }
 
 /// Reads `len` bytes, or fewer where the file ends.
