@@ -2,6 +2,7 @@
 //!
 //! Start with ARCHITECTURE.md: the journey of a request, the rooms and who may know whom.
 
+pub mod access;
 pub mod base;
 pub mod cache;
 pub mod cold;
@@ -17,6 +18,7 @@ pub mod listing;
 pub mod log;
 pub mod precompress;
 pub mod proto;
+pub mod record;
 pub mod route;
 pub mod task;
 pub mod tls;

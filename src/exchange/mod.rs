@@ -4,11 +4,13 @@
 //! once never becomes one; what must wait is a slow-lane task that sees only its exchange.
 
 mod parts;
+mod request_body;
 mod stream;
 
 use bytes::Bytes;
 
 pub use parts::{Part, Parts};
+pub use request_body::{BodyFault, BodyInlet, RequestBody, request_body};
 pub use stream::{BodyStream, BodyWriter, Gone, Producer, StreamState, body_stream};
 
 use crate::engine::FileRange;

@@ -4,6 +4,7 @@
 pub mod errors;
 pub mod files;
 pub mod redirect;
+pub mod resources;
 pub mod sites;
 pub mod welcome;
 

@@ -1,4 +1,4 @@
-//! Status codes (RFC 9110 §15, RFC 6585).
+//! Status codes (RFC 9110 §15, RFC 6585, RFC 4918 §11.5).
 
 /// A status code that this server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +28,7 @@ macro_rules! statuses {
 statuses! {
     CONTINUE = 100 "Continue";
     OK = 200 "OK";
+    CREATED = 201 "Created";
     NO_CONTENT = 204 "No Content";
     PARTIAL_CONTENT = 206 "Partial Content";
     MOVED_PERMANENTLY = 301 "Moved Permanently";
@@ -43,19 +44,27 @@ statuses! {
     METHOD_NOT_ALLOWED = 405 "Method Not Allowed";
     NOT_ACCEPTABLE = 406 "Not Acceptable";
     REQUEST_TIMEOUT = 408 "Request Timeout";
+    CONFLICT = 409 "Conflict";
     GONE = 410 "Gone";
+    LENGTH_REQUIRED = 411 "Length Required";
     PRECONDITION_FAILED = 412 "Precondition Failed";
     CONTENT_TOO_LARGE = 413 "Content Too Large";
     URI_TOO_LONG = 414 "URI Too Long";
+    UNSUPPORTED_MEDIA_TYPE = 415 "Unsupported Media Type";
     RANGE_NOT_SATISFIABLE = 416 "Range Not Satisfiable";
     EXPECTATION_FAILED = 417 "Expectation Failed";
     MISDIRECTED_REQUEST = 421 "Misdirected Request";
+    UNPROCESSABLE_CONTENT = 422 "Unprocessable Content";
+    PRECONDITION_REQUIRED = 428 "Precondition Required";
+    TOO_MANY_REQUESTS = 429 "Too Many Requests";
     HEADER_FIELDS_TOO_LARGE = 431 "Request Header Fields Too Large";
     UNAVAILABLE_FOR_LEGAL_REASONS = 451 "Unavailable For Legal Reasons";
     INTERNAL_SERVER_ERROR = 500 "Internal Server Error";
     NOT_IMPLEMENTED = 501 "Not Implemented";
     SERVICE_UNAVAILABLE = 503 "Service Unavailable";
+    BAD_GATEWAY = 502 "Bad Gateway";
     VERSION_NOT_SUPPORTED = 505 "HTTP Version Not Supported";
+    INSUFFICIENT_STORAGE = 507 "Insufficient Storage";
 }
 
 impl Status {

@@ -11,6 +11,8 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("proto", &["base", "http"]),
     ("tls", &["base"]),
     ("route", &["base", "http"]),
+    ("access", &["base", "http", "route"]),
+    ("record", &["base", "http"]),
     ("listing", &["base", "http"]),
     ("cache", &["base", "engine", "http", "watch"]),
     (
@@ -23,19 +25,22 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "conn",
         &[
-            "base", "cache", "engine", "exchange", "handler", "http", "proto", "route", "task",
-            "tls",
+            "access", "base", "cache", "engine", "exchange", "handler", "http", "proto", "record",
+            "route", "task", "tls",
         ],
     ),
     (
         "worker",
         &[
-            "base", "cache", "config", "conn", "engine", "handler", "proto", "route", "tls",
+            "access", "base", "cache", "config", "conn", "engine", "handler", "proto", "record",
+            "route", "task", "tls",
         ],
     ),
     (
         "config",
-        &["base", "engine", "http", "route", "tls", "watch"],
+        &[
+            "access", "base", "engine", "http", "record", "route", "tls", "watch",
+        ],
     ),
     ("compress", &["base", "http"]),
     (
@@ -47,8 +52,8 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cold",
         &[
-            "base", "cache", "compress", "config", "conn", "engine", "handler", "http", "log",
-            "route", "task", "tls", "watch", "worker",
+            "access", "base", "cache", "compress", "config", "conn", "engine", "handler", "http",
+            "log", "record", "route", "task", "tls", "watch", "worker",
         ],
     ),
     ("doctor", &["base", "cold", "config", "engine"]),

@@ -1,0 +1,1 @@
+//! The address that a request comes from, and lists of networks.

@@ -1,0 +1,1 @@
+//! Who may read an answer from another origin (CORS, the Fetch standard).

@@ -1,0 +1,1 @@
+//! Who a request says it comes from, and whether that is true.

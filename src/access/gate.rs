@@ -1,0 +1,1 @@
+//! Asks everything that must hold before a request is answered.

@@ -1,0 +1,1 @@
+//! How many requests whom may make: rules.

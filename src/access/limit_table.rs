@@ -1,0 +1,1 @@
+//! How many requests whoever has made, in bounded memory, for all workers.

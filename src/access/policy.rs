@@ -1,0 +1,1 @@
+//! All that holds for one path.

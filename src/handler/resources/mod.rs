@@ -1,0 +1,1 @@
+//! Resources that clients may write: files below the root.

@@ -1,0 +1,1 @@
+//! The sum of all counters, in the text format of Prometheus.
