@@ -332,6 +332,17 @@ pub const RULE_FILES_WAIT_MAX: Duration = Duration::from_millis(500);
 /// Symbolic links in the path of a root, as many as Linux follows.
 pub const ROOT_LINKS_MAX: usize = 40;
 
+// Access.
+
+/// Origins of one rule of `--cors`.
+pub const CORS_ORIGINS_MAX: usize = 256;
+/// How long a browser may remember the answer to a preflight, where a rule does not say.
+pub const CORS_MAX_AGE_DEFAULT: Duration = Duration::from_secs(600);
+/// Bytes of `Access-Control-Request-Headers` that are given back.
+pub const CORS_REQUEST_HEADERS_BYTES_MAX: usize = 1024;
+/// Paths whose policy a worker remembers; then it begins anew. No flag: a policy is quickly found.
+pub const POLICIES_KEPT_MAX: usize = 8 * 1024;
+
 // The process.
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.

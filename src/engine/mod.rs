@@ -27,6 +27,8 @@ pub mod find;
 pub mod kind;
 pub mod named;
 pub mod operation;
+pub mod pacing;
+pub mod peer;
 pub mod probe;
 pub mod progress;
 pub mod reserve;
@@ -38,7 +40,8 @@ pub mod uring;
 pub mod warmth;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::net::IpAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 pub use batch::SendBatch;
 pub use kind::{EngineChoice, EngineKind};
@@ -258,8 +261,25 @@ pub trait Engine {
     fn note_read(&mut self, range: &FileRange);
     /// One [`Completion::Writable`] follows once the socket has room.
     fn poll_writable(&mut self, socket: SocketId);
+    /// The descriptor of a socket, and how many bytes the kernel has taken for it; `None` where
+    /// there is none any more, or never was one.
+    fn descriptor(&self, socket: SocketId) -> Option<(BorrowedFd<'_>, u64)>;
     /// A number that grows as the peer takes our bytes: tells a slow reader from a dead one.
-    fn send_progress(&self, socket: SocketId) -> u64;
+    fn send_progress(&self, socket: SocketId) -> u64 {
+        let socket = self.descriptor(socket);
+        socket.map_or(0, |(fd, handed)| progress::send_progress(fd, handed))
+    }
+    /// The address of the peer; `None` for a Unix socket. A system call.
+    fn peer_address(&self, socket: SocketId) -> Option<IpAddr> {
+        peer::peer_address(self.descriptor(socket)?.0)
+    }
+    /// Lets a socket send at most so many bytes a second. A system call.
+    fn set_send_rate(&self, socket: SocketId, bytes_a_second: u64) {
+        if let Some((fd, _)) = self.descriptor(socket) {
+            // Only TCP is paced by the kernel; a Unix socket is a proxy's.
+            let _ = pacing::set_send_rate(fd, bytes_a_second);
+        }
+    }
 
     /// Sends FIN after what was sent so far; the peer may go on sending.
     fn shutdown_write(&mut self, socket: SocketId);

@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod date;
 pub mod fault;
 pub mod field;
+pub mod field_writer;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod head;
@@ -34,6 +35,7 @@ pub use conditions::Selected;
 pub use date::DateField;
 pub use fault::Fault;
 pub use field::{Field, Fields, Known, KnownSet};
+pub use field_writer::{FieldForm, FieldWriter, RenderedFields};
 pub use head::{OwnedRequestHead, RequestHead, TargetForm};
 pub use method::Method;
 pub use multipart::{Boundary, Multipart};

@@ -71,6 +71,10 @@ pub(crate) const UNSAFE: &[(&str, &str)] = &[
         "`cachestat`, which no crate wraps",
     ),
     (
+        "src/engine/pacing.rs",
+        "`SO_MAX_PACING_RATE`, which no crate of ours wraps",
+    ),
+    (
         "src/engine/probe.rs",
         "registers a buffer ring to see whether it can",
     ),

@@ -12,7 +12,7 @@ mod listener;
 mod socket;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::event::Timespec;
@@ -28,7 +28,6 @@ use super::warmth::Warmth;
 use super::{
     Completion, Engine, EngineSettings, Errno, FileRange, FileSent, ListenerId, Operation,
     OperationId, ReceiveEnd, Received, SendBatch, SocketId, Wait, Waker, clock, file_send,
-    progress,
 };
 use crate::base::limits::TICK;
 use crate::base::{Id, Millis, Now, Slab};
@@ -509,11 +508,9 @@ impl Engine for EpollEngine {
         }
     }
 
-    fn send_progress(&self, id: SocketId) -> u64 {
-        match self.sockets.get(id.0) {
-            Some(socket) => progress::send_progress(socket.fd(), socket.handed),
-            None => 0,
-        }
+    fn descriptor(&self, id: SocketId) -> Option<(BorrowedFd<'_>, u64)> {
+        let socket = self.sockets.get(id.0)?;
+        Some((socket.fd(), socket.handed))
     }
 
     fn shutdown_write(&mut self, id: SocketId) {

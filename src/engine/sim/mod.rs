@@ -26,7 +26,7 @@ mod tests;
 
 use std::cell::{Ref, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -147,6 +147,10 @@ impl Engine for SimEngine {
 
     fn poll_writable(&mut self, socket: SocketId) {
         self.sim.change().poll_writable(socket);
+    }
+
+    fn descriptor(&self, _socket: SocketId) -> Option<(BorrowedFd<'_>, u64)> {
+        None
     }
 
     fn send_progress(&self, socket: SocketId) -> u64 {

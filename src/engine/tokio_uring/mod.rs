@@ -22,7 +22,7 @@ mod tasks;
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,6 @@ use super::warmth::Warmth;
 use super::{
     Completion, Engine, EngineSettings, Errno, FileRange, FileSent, ListenerId, Operation,
     OperationId, Outcome, ReceiveEnd, Received, SendBatch, SocketId, Wait, Waker, clock, file_send,
-    progress,
 };
 use crate::base::{Now, Slab};
 
@@ -482,11 +481,9 @@ impl Engine for TokioUringEngine {
         self.commands.push(Command::Poll(id, stream));
     }
 
-    fn send_progress(&self, id: SocketId) -> u64 {
-        match self.sockets.get(id.0) {
-            Some(socket) => progress::send_progress(&*socket.stream, socket.stream.handed()),
-            None => 0,
-        }
+    fn descriptor(&self, id: SocketId) -> Option<(BorrowedFd<'_>, u64)> {
+        let socket = self.sockets.get(id.0)?;
+        Some((socket.stream.as_fd(), socket.stream.handed()))
     }
 
     fn shutdown_write(&mut self, id: SocketId) {

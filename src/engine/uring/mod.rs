@@ -14,7 +14,7 @@ mod send;
 mod setup;
 
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 use io_uring::types::{CancelBuilder, Fd, TimeoutFlags, Timespec};
 use io_uring::{
@@ -31,7 +31,7 @@ use super::settings::EngineSettings;
 use super::warmth::Warmth;
 use super::{
     Completion, Engine, Errno, FileRange, FileSent, ListenerId, Operation, OperationId, Received,
-    SendBatch, SocketId, Wait, Waker, clock, file_send, progress,
+    SendBatch, SocketId, Wait, Waker, clock, file_send,
 };
 use crate::base::limits::TICK;
 use crate::base::{Id, Now, Slab};
@@ -435,9 +435,9 @@ impl Engine for UringEngine<'_> {
         self.push(&entry.user_data(Tag::Writable.user_data(socket.0.pack())));
     }
 
-    fn send_progress(&self, socket: SocketId) -> u64 {
-        let state = self.sockets.get(socket.0);
-        state.map_or(0, |state| progress::send_progress(&state.fd, state.handed))
+    fn descriptor(&self, socket: SocketId) -> Option<(BorrowedFd<'_>, u64)> {
+        let state = self.sockets.get(socket.0)?;
+        Some((state.fd.as_fd(), state.handed))
     }
 
     fn shutdown_write(&mut self, socket: SocketId) {

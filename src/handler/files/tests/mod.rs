@@ -98,7 +98,7 @@ impl Engine for Disk<'_> {
     fn note_read(&mut self, _: &FileRange) { unreachable!() }
 
     fn poll_writable(&mut self, _: SocketId) { unreachable!() }
-    fn send_progress(&self, _: SocketId) -> u64 { unreachable!() }
+    fn descriptor(&self, _: SocketId) -> Option<(std::os::fd::BorrowedFd<'_>, u64)> { unreachable!() }
     fn shutdown_write(&mut self, _: SocketId) { unreachable!() }
     fn cancel(&mut self, _: SocketId) { unreachable!() }
     fn close(&mut self, _: SocketId) { unreachable!() }

@@ -1,1 +1,0 @@
-//! All that holds for one path.
