@@ -50,7 +50,15 @@ const SENTENCES: &[(Status, &str)] = &[
         Status::REQUEST_TIMEOUT,
         "The request did not arrive in time.",
     ),
+    (
+        Status::CONFLICT,
+        "The resource is in a state that does not allow it.",
+    ),
     (Status::GONE, "It is no longer here."),
+    (
+        Status::LENGTH_REQUIRED,
+        "The length of the content must be said.",
+    ),
     (
         Status::PRECONDITION_FAILED,
         "The file is not in the state that the request asks for.",
@@ -60,6 +68,10 @@ const SENTENCES: &[(Status, &str)] = &[
         "The body of the request is too large.",
     ),
     (Status::URI_TOO_LONG, "The address is too long."),
+    (
+        Status::UNSUPPORTED_MEDIA_TYPE,
+        "The content has a type that is not taken here.",
+    ),
     (
         Status::RANGE_NOT_SATISFIABLE,
         "The file ends before the range begins.",
@@ -71,6 +83,18 @@ const SENTENCES: &[(Status, &str)] = &[
     (
         Status::MISDIRECTED_REQUEST,
         "This server does not answer for that host.",
+    ),
+    (
+        Status::UNPROCESSABLE_CONTENT,
+        "The content is well formed, but cannot be applied.",
+    ),
+    (
+        Status::PRECONDITION_REQUIRED,
+        "Say which state the change is for, by If-Match.",
+    ),
+    (
+        Status::TOO_MANY_REQUESTS,
+        "That are too many requests. Please try again later.",
     ),
     (
         Status::HEADER_FIELDS_TOO_LARGE,
@@ -89,12 +113,20 @@ const SENTENCES: &[(Status, &str)] = &[
         "The server does not know this method.",
     ),
     (
+        Status::BAD_GATEWAY,
+        "A server behind this one did not answer as it should.",
+    ),
+    (
         Status::SERVICE_UNAVAILABLE,
         "The server is busy. Please try again soon.",
     ),
     (
         Status::VERSION_NOT_SUPPORTED,
         "This version of HTTP is not spoken here.",
+    ),
+    (
+        Status::INSUFFICIENT_STORAGE,
+        "The server has no room to store it.",
     ),
 ];
 
@@ -148,11 +180,15 @@ pub fn options_answer() -> Answer {
 
 /// The head of an error answer whose body has `len` bytes; more fields may be added.
 pub(super) fn error_head(status: Status, len: usize) -> ResponseHead {
-    let head = ResponseHead::new(status)
+    let mut head = ResponseHead::new(status)
         .with("Server", SERVER)
         .with("Content-Type", "text/plain; charset=utf-8")
         .with("X-Content-Type-Options", "nosniff")
         .with_length(len as u64);
+    if status.is_error() {
+        head.has_usual_text = true;
+        head = head.with("Vary", "Accept");
+    }
     match status {
         Status::METHOD_NOT_ALLOWED => head.with("Allow", ALLOW),
         Status::SERVICE_UNAVAILABLE => head.with("Retry-After", "1"),

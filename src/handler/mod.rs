@@ -3,6 +3,7 @@
 
 pub mod errors;
 pub mod files;
+pub mod problem;
 pub mod redirect;
 pub mod resources;
 pub mod sites;

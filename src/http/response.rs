@@ -14,6 +14,8 @@ pub struct ResponseHead {
     pub status: Status,
     /// Field lines in the order in which they go out.
     pub fields: Vec<(Cow<'static, str>, Cow<'static, [u8]>)>,
+    /// The body is the server's own text about an error: who prefers HTML or JSON gets that.
+    pub has_usual_text: bool,
 }
 
 impl ResponseHead {
@@ -22,6 +24,7 @@ impl ResponseHead {
         ResponseHead {
             status,
             fields: Vec::new(),
+            has_usual_text: false,
         }
     }
 
@@ -101,6 +104,7 @@ impl ResponseHead {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadTemplate {
     status: Status,
+    has_usual_text: bool,
     /// Where the rendering for HTTP/1 ends.
     h1_bytes: u32,
     /// The renderings for HTTP/1 and HTTP/2, in one allocation.
@@ -116,6 +120,7 @@ impl HeadTemplate {
         head.render_h2(&mut renderings);
         HeadTemplate {
             status: head.status,
+            has_usual_text: head.has_usual_text,
             h1_bytes,
             renderings: renderings.into_boxed_slice().into(),
         }
@@ -142,6 +147,7 @@ impl HeadTemplate {
         }
         HeadTemplate {
             status: self.status,
+            has_usual_text: self.has_usual_text,
             h1_bytes,
             renderings: renderings.into(),
         }
@@ -150,6 +156,25 @@ impl HeadTemplate {
     /// The status.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// [`ResponseHead::has_usual_text`].
+    #[inline]
+    pub fn has_usual_text(&self) -> bool {
+        self.has_usual_text
+    }
+
+    /// The head that this one was rendered from.
+    pub fn to_head(&self) -> ResponseHead {
+        let mut head = ResponseHead::new(self.status);
+        head.has_usual_text = self.has_usual_text;
+        let lines = self.h1().split(|byte| *byte == b'\n').skip(1);
+        for line in lines.filter_map(|line| line.strip_suffix(b"\r")) {
+            let colon = memchr::memchr(b':', line).expect("a line has a name");
+            let name = String::from_utf8_lossy(&line[..colon]).into_owned();
+            head.add(Cow::Owned(name), line[colon + 2..].to_vec());
+        }
+        head
     }
 
     /// Status line and field lines for HTTP/1, without `Date`, `Connection` and the empty line.
@@ -195,6 +220,7 @@ mod tests {
         assert_eq!(block[10..], [0x0f, 13, 0x80 | 2, 0x08, 0x01]);
         assert_eq!(template.weight(), template.h1().len() + template.h2().len());
         assert_eq!(template.clone(), template);
+        assert_eq!(template.to_head(), head);
     }
 
     #[test]

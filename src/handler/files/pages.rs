@@ -162,6 +162,8 @@ fn from_body(
 ) -> (ResponseHead, Bytes) {
     let media = media_type::of_file_name(file.file_name());
     let mut head = errors::error_head(status, body.len());
+    head.has_usual_text = false;
+    head.remove("Vary");
     head.set("Content-Type".into(), media.as_bytes().to_vec());
     loader.dress(decoded).put_on(&media, &mut head);
     (head, body)
