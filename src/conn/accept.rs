@@ -157,8 +157,8 @@ impl<E: Engine> Connections<E> {
             connection,
             &mut self.services,
             answer,
-            Version::Http11,
-            Persistence::Close,
+            (Version::Http11, Persistence::Close),
+            None,
         );
         self.mark_dirty(socket);
         self.receive(socket);

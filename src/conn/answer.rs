@@ -1,39 +1,119 @@
 //! What the rooms say to one request, whichever protocol it came over.
 
+use crate::access::gate::{self, Asked, Found, Gate, Peer, Work};
 use crate::base::Now;
 use crate::exchange::Answer;
 use crate::handler::files::{Served, Why};
 use crate::handler::sites::{SiteId, Sites};
 use crate::handler::{errors, redirect};
-use crate::http::{Method, RequestHead, Status};
+use crate::http::{FieldForm, FieldWriter, Method, RequestHead, Status};
 use crate::route::{Route, route};
 
-/// Asks the rooms. `https_port` is where requests are sent on to instead of being answered.
+use super::visit::{Reception, Visit};
+
+/// What is to be done about a request.
+pub(super) enum Reply<'a> {
+    Served(Served<'a>),
+    Slow(Slow),
+}
+
+/// What is to be done about a request in the slow lane.
+pub(super) enum Slow {
+    /// A site loads its answer.
+    Load(Why),
+    /// Something must be found out first; then the same request is asked about again.
+    Work(Work),
+}
+
+impl Reply<'_> {
+    /// What the slow lane has to do, if anything.
+    pub(super) fn into_slow(self) -> Option<Slow> {
+        match self {
+            Reply::Slow(slow) => Some(slow),
+            Reply::Served(Served::Slow(why)) => Some(Slow::Load(why)),
+            Reply::Served(_) => None,
+        }
+    }
+}
+
+/// A request, and what is known of where it comes from.
+pub(super) struct Question<'a> {
+    pub(super) request: &'a RequestHead<'a>,
+    pub(super) peer: Option<&'a Peer>,
+    /// Where it is sent on to instead of being answered.
+    pub(super) https_port: Option<u16>,
+    /// How fields are written to its answer.
+    pub(super) form: FieldForm,
+    /// It comes again, with what was found out.
+    pub(super) found: Option<Found>,
+}
+
+/// Asks the rooms. The visit is that of the request.
 #[inline]
 pub(super) fn reply<'a>(
     sites: &'a mut Sites,
+    reception: Option<(&mut Reception, &mut Visit)>,
     now: Now,
-    request: &RequestHead<'_>,
-    https_port: Option<u16>,
-) -> (Served<'a>, Option<SiteId>) {
-    if let Some(port) = https_port {
+    question: Question<'_>,
+) -> (Reply<'a>, Option<SiteId>) {
+    let request = question.request;
+    if let Some(port) = question.https_port {
         return (made(redirect::to_https(request, port)), None);
     }
     let Some(site) = sites.select(request.authority) else {
         return (made(misdirected(request)), None);
     };
-    let served = match route(request) {
-        Route::Files => sites.serve(site, request, now),
-        other => refused(sites, site, request, other),
+    let mut is_writable = false;
+    if let Some((reception, visit)) = reception
+        && let Some(gate) = &mut reception.gate
+    {
+        if let Some(reply) = ask(gate, site, visit, now, question) {
+            return (reply, Some(site));
+        }
+        is_writable = visit.passed.is_writable;
+    }
+    let reply = match route(request, is_writable) {
+        Route::Files => Reply::Served(sites.serve(site, request, now)),
+        other => refused(sites, site, request, (other, is_writable)),
     };
-    (served, Some(site))
+    (reply, Some(site))
 }
 
-fn made<'a>(answer: Answer) -> Served<'a> {
-    Served::Answer {
+/// What the gate says instead of letting a request pass.
+fn ask<'a>(
+    gate: &mut Gate,
+    site: SiteId,
+    visit: &mut Visit,
+    now: Now,
+    question: Question<'_>,
+) -> Option<Reply<'a>> {
+    let nobody = Peer::default();
+    let mut out = FieldWriter::new(&mut visit.fields, question.form);
+    let asked = gate::Question {
+        head: question.request,
+        peer: question.peer.unwrap_or(&nobody),
+        now,
+        found: question.found,
+    };
+    match gate.ask(site.index(), asked, &mut out) {
+        Asked::Passed(passed) => {
+            visit.passed = passed;
+            None
+        }
+        Asked::Preflight => Some(made(errors::preflight_answer())),
+        Asked::Refused { status, reason } => {
+            let head_only = question.request.method == Method::Head;
+            Some(made(errors::error_answer(status, reason, head_only)))
+        }
+        Asked::Work(work) => Some(Reply::Slow(Slow::Work(work))),
+    }
+}
+
+fn made<'a>(answer: Answer) -> Reply<'a> {
+    Reply::Served(Served::Answer {
         answer,
         aside: None,
-    }
+    })
 }
 
 /// RFC 9110 §15.5.20
@@ -45,11 +125,16 @@ fn misdirected(request: &RequestHead<'_>) -> Answer {
 
 /// An answer that no handler has to be asked for; errors with the site's own page, if it has one.
 #[cold]
-fn refused<'a>(sites: &Sites, site: SiteId, request: &RequestHead<'_>, route: Route) -> Served<'a> {
+fn refused<'a>(
+    sites: &Sites,
+    site: SiteId,
+    request: &RequestHead<'_>,
+    (route, is_writable): (Route, bool),
+) -> Reply<'a> {
     let head_only = request.method == Method::Head;
     let (status, reason) = match route {
-        Route::Files => unreachable!("files answer for themselves"),
-        Route::Options => return made(errors::options_answer()),
+        Route::Files | Route::Write => unreachable!("handlers answer for themselves"),
+        Route::Options => return made(errors::options_answer(is_writable)),
         Route::MethodNotAllowed => (Status::METHOD_NOT_ALLOWED, ""),
         Route::NotImplemented => (
             Status::NOT_IMPLEMENTED,
@@ -58,7 +143,7 @@ fn refused<'a>(sites: &Sites, site: SiteId, request: &RequestHead<'_>, route: Ro
         Route::BadRequest(reason) => (Status::BAD_REQUEST, reason),
     };
     if sites.has_page(site, request, status) {
-        return Served::Slow(Why::status(status));
+        return Reply::Served(Served::Slow(Why::status(status)));
     }
     made(errors::error_answer(status, reason, head_only))
 }

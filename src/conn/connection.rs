@@ -1,5 +1,6 @@
 //! The state of one connection.
 
+use crate::access::gate::Peer;
 use crate::base::Millis;
 use crate::engine::{FileRange, ListenerId, SendBatch};
 use crate::exchange::BodyStream;
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 
 use super::secure::Secure;
 use super::streams::Streams;
+use super::visit::Left;
 
 /// Where a connection stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +45,7 @@ pub(super) struct Waiting {
     pub(super) task: TaskId,
     pub(super) version: Version,
     pub(super) persistence: Persistence,
-    /// The request was HEAD: an answer made in its task's stead has no content either.
-    pub(super) head_only: bool,
+    pub(super) left: Left,
     /// The request's body, which comes next.
     pub(super) body: Option<BodyReader>,
 }
@@ -112,6 +113,8 @@ pub(super) struct Connection {
     pub(super) reading: Reading,
     /// The TLS layer; away while it reads, and for good where plain HTTP came instead.
     pub(super) secure: Option<Box<Secure>>,
+    /// Who it is, where somebody wants to know.
+    pub(super) peer: Option<Box<Peer>>,
     /// What is answered goes out over TLS.
     pub(super) is_secure: bool,
     /// Nothing was asked yet: the client may still begin with the preface of HTTP/2.
@@ -149,6 +152,7 @@ impl Connection {
             life: Life::Open,
             reading: Reading::Head,
             secure: None,
+            peer: None,
             is_secure: false,
             is_fresh: true,
             sending: Sending::Idle,

@@ -18,9 +18,11 @@ mod services;
 mod stream_body;
 mod streamed;
 mod streams;
+mod visit;
 
 pub use accept::{ConnectionCount, ListenerKind};
 pub use services::{ConnectionSettings, Event, Services};
+pub use visit::Reception;
 
 use std::collections::VecDeque;
 

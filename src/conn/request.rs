@@ -2,24 +2,30 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
+use crate::access::gate::{Found, Work};
 use crate::base::limits::{COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX};
-use crate::engine::{Engine, SocketId};
+use crate::engine::{Engine, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body, Part};
 use crate::handler::errors;
-use crate::handler::files::{Aside, Loaded, Served, Why};
+use crate::handler::files::{Aside, Served, Why};
 use crate::handler::sites::SiteId;
-use crate::http::{Fault, Method, OwnedRequestHead, RequestHead, Status, Version};
+use crate::http::{
+    DateField, Fault, FieldForm, HeadTemplate, OwnedRequestHead, RequestHead, Status, Version,
+};
 use crate::proto::h1::{
     self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
 };
 use crate::proto::h2::{self, StreamId};
-use crate::task::TaskId;
+use crate::task::{Full, TaskId, Urgency};
 
 use super::Connections;
-use super::answer::reply;
-use super::connection::{Connection, Reading, Waiting};
+use super::answer::{Question, Reply, Slow, reply};
+use super::connection::{Connection, Output, Reading, Waiting};
 use super::services::{Event, Outbox, Services};
 use super::streams::{begin_streams, consume_frames};
+use super::visit::{Left, Visit, formed};
 
 /// Answers what can be answered of `bytes`; returns how many of them are done with.
 pub(super) fn consume(
@@ -107,7 +113,13 @@ pub(super) fn on_fault(
 ) {
     let answer = errors::error_answer(fault.status, fault.reason, head_only);
     let version = Version::Http11; // Of no matter: the answer has a length.
-    write_answer(connection, services, answer, version, Persistence::Close);
+    write_answer(
+        connection,
+        services,
+        answer,
+        (version, Persistence::Close),
+        None,
+    );
     stop_reading(connection);
 }
 
@@ -117,62 +129,104 @@ fn on_request(
     services: &mut Services,
     head: &Head<'_>,
 ) {
-    let request = &head.request;
-    let body = BodyReader::new(head.framing);
-    let version = request.version;
-    let mut persistence = persistence_of(head, services.draining);
+    let arrived = Arrived {
+        request: &head.request,
+        body: BodyReader::new(head.framing),
+        persistence: persistence_of(head, services.draining),
+    };
+    answer(socket, connection, services, arrived, None);
+}
+
+/// A request, and what comes behind it on its connection.
+struct Arrived<'a> {
+    request: &'a RequestHead<'a>,
+    body: Option<BodyReader>,
+    persistence: Persistence,
+}
+
+/// Answers a request at once, or lets the slow lane do so. `found`: what had to be found out first.
+fn answer(
+    socket: SocketId,
+    connection: &mut Connection,
+    services: &mut Services,
+    arrived: Arrived<'_>,
+    found: Option<Found>,
+) {
+    let Arrived {
+        request,
+        body,
+        mut persistence,
+    } = arrived;
     let is_secure = connection.is_secure;
-    let https_port = services.settings.https_port.filter(|_| !is_secure);
-    let (served, site) = reply(&mut services.sites, services.now, request, https_port);
-    match served {
-        Served::Hit {
-            head: template,
-            body: content,
-            aside,
-        } => {
-            let spare = &mut services.spare_batches;
-            let output = &mut connection.output;
-            let batch = output.filling_or(|| spare.pop().unwrap_or_default());
-            let before = batch.len();
-            let fields = services.tls_fields.h1(is_secure);
-            h1::write_template(
-                batch.own_mut(),
-                template,
-                fields,
-                &services.date,
-                persistence,
-            );
-            if content.len() <= COPY_BODY_BYTES_MAX {
-                batch.push(content);
-            } else {
-                batch.push_shared(content.clone());
-            }
-            let written = batch.len() - before;
-            output.queued_bytes += written;
-            if let (Some(aside), Some(site)) = (aside, site) {
-                spawn_aside(services, site, aside, request.path);
-            }
+    let mut visit = services.begin_visit(is_secure, FieldForm::H1);
+    let question = Question {
+        request,
+        peer: connection.peer.as_deref(),
+        https_port: services.settings.https_port.filter(|_| !is_secure),
+        form: FieldForm::H1,
+        found,
+    };
+    let reception = services.reception.as_deref_mut().zip(visit.as_deref_mut());
+    let (reply, site) = reply(&mut services.sites, reception, services.now, question);
+    let (answer, aside) = match reply {
+        Reply::Served(Served::Hit { head, body, aside }) if !head.has_usual_text() => {
+            let fields = match &visit {
+                Some(visit) => &visit.fields,
+                None => services.tls_fields.get(is_secure, FieldForm::H1),
+            };
+            let (out, spare) = (&mut connection.output, &mut services.spare_batches);
+            let besides = (fields, &services.date);
+            write_hit(out, spare, (head, body), besides, persistence);
+            (None, aside)
         }
-        Served::Answer { answer, aside } => {
-            persistence = write_answer(connection, services, answer, version, persistence);
-            if let (Some(aside), Some(site)) = (aside, site) {
-                spawn_aside(services, site, aside, request.path);
-            }
+        Reply::Served(Served::Hit { head, body, aside }) => {
+            (Some(errors::page_again(head, body)), aside)
         }
-        Served::Slow(why) => {
-            let site = site.expect("only a site is slow");
-            let task = spawn_load((socket, None), services, site, request, why);
+        Reply::Served(Served::Answer { answer, aside }) => (Some(answer), aside),
+        Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
+            let slow = reply.into_slow().expect("it is slow");
+            let task = spawn_slow((socket, None), services, site, request, slow);
             connection.reading = Reading::Waiting(Waiting {
                 task,
-                version,
+                version: request.version,
                 persistence,
-                head_only: request.method == Method::Head,
+                left: Left::of(request, visit),
                 body,
             });
             return;
         }
+    };
+    if let (Some(aside), Some(site)) = (aside, site) {
+        spawn_aside(services, site, aside, request.path);
     }
+    if let Some(answer) = answer {
+        let answer = formed(answer, &request.fields);
+        let how = (request.version, persistence);
+        persistence = write_answer(connection, services, answer, how, visit.as_deref());
+    }
+    services.end_visit(visit);
     after_answer(connection, persistence, body);
+}
+
+/// Writes an answer from memory.
+#[inline]
+fn write_hit(
+    output: &mut Output,
+    spare: &mut Vec<Box<SendBatch>>,
+    (head, content): (&HeadTemplate, &Bytes),
+    (fields, date): (&[u8], &DateField),
+    persistence: Persistence,
+) {
+    let batch = output.filling_or(|| spare.pop().unwrap_or_default());
+    let before = batch.len();
+    h1::write_template(batch.own_mut(), head, fields, date, persistence);
+    if content.len() <= COPY_BODY_BYTES_MAX {
+        batch.push(content);
+    } else {
+        batch.push_shared(content.clone());
+    }
+    let written = batch.len() - before;
+    output.queued_bytes += written;
 }
 
 /// What comes after an answered request: its body, the next request, or the end.
@@ -208,15 +262,18 @@ pub(super) fn write_answer(
     connection: &mut Connection,
     services: &mut Services,
     answer: Answer,
-    version: Version,
-    mut persistence: Persistence,
+    (version, mut persistence): (Version, Persistence),
+    visit: Option<&Visit>,
 ) -> Persistence {
+    let mut fields = Cow::Borrowed(match visit {
+        Some(visit) => &visit.fields[..],
+        None => services.tls_fields.get(connection.is_secure, FieldForm::H1),
+    });
     let spare = &mut services.spare_batches;
     let batch = connection
         .output
         .filling_or(|| spare.pop().unwrap_or_default());
     let before = batch.len();
-    let mut fields = Cow::Borrowed(services.tls_fields.h1(connection.is_secure));
     // RFC 9112 §6.1: older clients do not know chunks.
     let is_chunked = version != Version::Http10;
     if let Body::Stream(_) = &answer.body {
@@ -252,8 +309,50 @@ pub(super) fn write_answer(
     persistence
 }
 
-/// Lets the slow lane make the answer; `stream`: over HTTP/2.
-pub(super) fn spawn_load(
+/// Lets the slow lane do what a reply asks for. `stream`: over HTTP/2.
+pub(super) fn spawn_slow(
+    place: (SocketId, Option<StreamId>),
+    services: &mut Services,
+    site: Option<SiteId>,
+    request: &RequestHead<'_>,
+    slow: Slow,
+) -> TaskId {
+    let site = site.expect("only a site is slow");
+    match slow {
+        Slow::Load(why) => spawn_load(place, services, site, request, why),
+        Slow::Work(work) => spawn_work(place, services, request, work),
+    }
+}
+
+/// Finds something out, and asks about the request again.
+fn spawn_work(
+    (socket, stream): (SocketId, Option<StreamId>),
+    services: &mut Services,
+    request: &RequestHead<'_>,
+    work: Work,
+) -> TaskId {
+    let head = OwnedRequestHead::new(request);
+    let running = services.sites.pool().run(Urgency::Answer, || work.run());
+    let mut answering = Answering::new((socket, stream), services);
+    services.executor.spawn(async move {
+        let found = match running {
+            Ok(running) => running.await,
+            Err(Full) => return answering.give_busy(),
+        };
+        // Work that panicked leaves a 500.
+        if let Some(found) = found {
+            answering.give(Event::Found {
+                socket,
+                stream,
+                head,
+                found,
+            });
+        }
+    })
+}
+
+/// Lets the site make the answer.
+fn spawn_load(
     (socket, stream): (SocketId, Option<StreamId>),
     services: &mut Services,
     site: SiteId,
@@ -263,15 +362,15 @@ pub(super) fn spawn_load(
     let head = OwnedRequestHead::new(request);
     let (io, now) = (services.io.clone(), services.now);
     let load = services.sites.load(site, head, why, io, now);
-    let mut answering = Answering {
-        socket,
-        stream,
-        site,
-        outbox: Some(Outbox::clone(&services.outbox)),
-    };
+    let mut answering = Answering::new((socket, stream), services);
     services.executor.spawn(async move {
         let loaded = load.await;
-        answering.finish(loaded);
+        answering.give(Event::Loaded {
+            socket,
+            stream,
+            site,
+            loaded,
+        });
     })
 }
 
@@ -291,20 +390,28 @@ pub(super) fn spawn_aside(services: &mut Services, site: SiteId, aside: Aside, p
 struct Answering {
     socket: SocketId,
     stream: Option<StreamId>,
-    site: SiteId,
     outbox: Option<Outbox>,
 }
 
 impl Answering {
-    fn finish(&mut self, loaded: Loaded) {
-        if let Some(outbox) = self.outbox.take() {
-            outbox.borrow_mut().push(Event::Loaded {
-                socket: self.socket,
-                stream: self.stream,
-                site: self.site,
-                loaded,
-            });
+    fn new((socket, stream): (SocketId, Option<StreamId>), services: &Services) -> Answering {
+        Answering {
+            socket,
+            stream,
+            outbox: Some(Outbox::clone(&services.outbox)),
         }
+    }
+
+    fn give(&mut self, event: Event) {
+        if let Some(outbox) = self.outbox.take() {
+            outbox.borrow_mut().push(event);
+        }
+    }
+
+    /// There is too much to do for one more request.
+    fn give_busy(&mut self) {
+        let (socket, stream) = (self.socket, self.stream);
+        self.give(Event::Busy { socket, stream });
     }
 }
 
@@ -348,6 +455,15 @@ impl<E: Engine> Connections<E> {
                 let now = self.services.now;
                 self.services.sites.remember(site, remember, now);
             }
+            Event::Found {
+                socket,
+                stream,
+                head,
+                found,
+            } => self.on_found((socket, stream), &head, found),
+            Event::Busy { socket, stream } => self.on_made(socket, stream, |head_only| {
+                errors::error_answer(Status::SERVICE_UNAVAILABLE, "", head_only)
+            }),
             Event::Lost { socket, stream } => self.on_made(socket, stream, |head_only| {
                 let reason = "The server failed to make an answer.";
                 errors::error_answer(Status::INTERNAL_SERVER_ERROR, reason, head_only)
@@ -378,21 +494,62 @@ impl<E: Engine> Connections<E> {
     }
 
     fn finish_waiting(&mut self, socket: SocketId, answer: impl FnOnce(bool) -> Answer) {
-        let Some(connection) = self.table.get_mut(socket.0) else {
+        let Some((connection, services, waiting)) = self.take_waiting(socket) else {
             return;
-        };
-        let Reading::Waiting(waiting) = std::mem::replace(&mut connection.reading, Reading::Done)
-        else {
-            return; // It is terminating; dropping its task has brought us here.
         };
         let Waiting {
             version,
             persistence,
+            left,
+            body,
             ..
         } = waiting;
-        let (answer, services) = (answer(waiting.head_only), &mut self.services);
-        let persistence = write_answer(connection, services, answer, version, persistence);
-        after_answer(connection, persistence, waiting.body);
+        let answer = left.form(answer(left.head_only));
+        let how = (version, persistence);
+        let persistence = write_answer(connection, services, answer, how, left.visit.as_deref());
+        services.end_visit(left.visit);
+        after_answer(connection, persistence, body);
+        self.resume_input(socket);
+        self.receive_if_wanted(socket);
+    }
+
+    /// `None` where a connection is terminating: dropping its task has brought us here.
+    fn take_waiting(
+        &mut self,
+        socket: SocketId,
+    ) -> Option<(&mut Connection, &mut Services, Waiting)> {
+        let connection = self.table.get_mut(socket.0)?;
+        match std::mem::replace(&mut connection.reading, Reading::Done) {
+            Reading::Waiting(waiting) => Some((connection, &mut self.services, waiting)),
+            other => {
+                connection.reading = other;
+                None
+            }
+        }
+    }
+
+    /// What had to be found out about a request is known now.
+    fn on_found(
+        &mut self,
+        (socket, stream): (SocketId, Option<StreamId>),
+        head: &OwnedRequestHead,
+        found: Found,
+    ) {
+        let list = head.list();
+        let request = head.borrow(&list);
+        if let Some(stream) = stream {
+            return self.on_stream_found(socket, stream, &request, found);
+        }
+        let Some((connection, services, waiting)) = self.take_waiting(socket) else {
+            return;
+        };
+        services.end_visit(waiting.left.visit);
+        let arrived = Arrived {
+            request: &request,
+            body: waiting.body,
+            persistence: waiting.persistence,
+        };
+        answer(socket, connection, services, arrived, Some(found));
         self.resume_input(socket);
         self.receive_if_wanted(socket);
     }

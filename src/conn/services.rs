@@ -4,18 +4,20 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::access::gate::Found;
 use crate::base::{Millis, Now, limits};
 use crate::engine::{self, Errno, SendBatch, SocketId};
 use crate::handler::files::{Loaded, Remember};
 use crate::handler::sites::{SiteId, Sites};
 use crate::http::date::DateField;
-use crate::http::hpack_block;
+use crate::http::{FieldForm, OwnedRequestHead, RenderedFields};
 use crate::proto::h1::HeadLimits;
 use crate::proto::h2::{FieldList, H2Settings, StreamId};
 use crate::task::{Executor, Io};
 use crate::tls::TlsServer;
 
 use super::blocks::Blocks;
+use super::visit::{Reception, Visit};
 
 /// The bounds of a connection that an operator may move.
 #[derive(Clone, Debug)]
@@ -67,8 +69,20 @@ pub enum Event {
         site: SiteId,
         loaded: Loaded,
     },
+    /// What had to be found out before a request is answered; it is asked about again.
+    Found {
+        socket: SocketId,
+        stream: Option<StreamId>,
+        head: OwnedRequestHead,
+        found: Found,
+    },
     /// Something that was found out beside an answer.
     Known { site: SiteId, remember: Remember },
+    /// There is too much to do for one more request: 503.
+    Busy {
+        socket: SocketId,
+        stream: Option<StreamId>,
+    },
     /// The task ended without an answer: a bug of ours, answered with 500.
     Lost {
         socket: SocketId,
@@ -103,6 +117,10 @@ pub struct Services {
     pub(super) tls: Option<TlsServer>,
     /// What answers over TLS say besides.
     pub(super) tls_fields: TlsFields,
+    /// What is asked of requests before they are answered, if anything.
+    pub(super) reception: Option<Box<Reception>>,
+    /// Memory for the next visit.
+    pub(super) spare_visit: Option<Box<Visit>>,
     /// Memory for the heads of HTTP/2, used by one connection after the other; away while one does.
     pub(super) field_list: Option<Box<FieldList>>,
     /// Parts of files that are framed or encrypted.
@@ -149,6 +167,8 @@ impl Services {
             limits,
             tls,
             tls_fields,
+            reception: None,
+            spare_visit: None,
             field_list: None,
             blocks: Blocks::default(),
             date: DateField::new(now.unix_seconds),
@@ -158,6 +178,13 @@ impl Services {
             spent_batches: Vec::new(),
             spare_batches: Vec::new(),
         }
+    }
+
+    /// Has something asked of requests before they are answered.
+    #[must_use]
+    pub fn with_reception(mut self, reception: Option<Reception>) -> Services {
+        self.reception = reception.map(Box::new);
+        self
     }
 
     /// The engine's clocks have moved on.
@@ -206,36 +233,19 @@ impl Services {
 
 /// Field lines that answers over TLS carry besides their own, rendered for each protocol.
 #[derive(Debug, Default)]
-pub(super) struct TlsFields {
-    h1: Vec<u8>,
-    h2: Vec<u8>,
-}
+pub(super) struct TlsFields(RenderedFields);
 
 impl TlsFields {
     /// `hsts`: the value of `Strict-Transport-Security` (RFC 6797 §6.1).
     fn new(hsts: Option<&str>) -> TlsFields {
-        let mut fields = TlsFields::default();
-        if let Some(value) = hsts {
-            let line = format!("Strict-Transport-Security: {value}\r\n");
-            fields.h1 = line.into_bytes();
-            hpack_block::field(
-                &mut fields.h2,
-                "Strict-Transport-Security",
-                value.as_bytes(),
-            );
-        }
-        fields
+        let fields = hsts.map(|value| [("Strict-Transport-Security", value)]);
+        let fields = fields.as_ref().map_or(&[][..], |fields| &fields[..]);
+        TlsFields(RenderedFields::new(fields))
     }
 
-    /// Lines of HTTP/1, each with its CRLF.
+    /// Nothing, where an answer does not go out over TLS.
     #[inline]
-    pub(super) fn h1(&self, is_secure: bool) -> &[u8] {
-        if is_secure { &self.h1 } else { &[] }
-    }
-
-    /// Fields of an HPACK block.
-    #[inline]
-    pub(super) fn h2(&self, is_secure: bool) -> &[u8] {
-        if is_secure { &self.h2 } else { &[] }
+    pub(super) fn get(&self, is_secure: bool, form: FieldForm) -> &[u8] {
+        if is_secure { self.0.get(form) } else { &[] }
     }
 }

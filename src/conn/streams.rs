@@ -8,23 +8,25 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::access::gate::{Found, Peer};
 use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_COLD_READS_MAX};
 use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
 use crate::handler::files::Served;
-use crate::http::{Method, RequestHead};
+use crate::http::{FieldForm, RequestHead};
 use crate::proto::h2::{
     ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId, UNKNOWN_LENGTH,
 };
 use crate::task::{Executor, TaskId};
 
 use super::Connections;
-use super::answer::reply;
+use super::answer::{Question, Reply, reply};
 use super::connection::{Connection, Reading};
-use super::request::{spawn_aside, spawn_load};
+use super::request::{spawn_aside, spawn_slow};
 use super::services::Services;
 use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody, push_piece};
+use super::visit::{Left, Visit, formed};
 
 /// The streams of one connection.
 pub(super) struct Streams {
@@ -43,8 +45,8 @@ pub(super) struct Streams {
 struct StreamTask {
     stream: StreamId,
     task: TaskId,
-    /// For an answer whose task gets lost: it has no content. `None`: it reads a slice of a file.
-    head_only: Option<bool>,
+    /// For its answer. `None`: it reads a slice of a file.
+    left: Option<Left>,
 }
 
 /// The connection speaks HTTP/2 from now on.
@@ -84,6 +86,7 @@ pub(super) fn consume_frames(
         reading: Reading::Streams(streams),
         output,
         is_secure,
+        peer,
         ..
     } = connection
     else {
@@ -102,6 +105,7 @@ pub(super) fn consume_frames(
         batch: &mut batch,
         services: &mut *services,
         is_secure: *is_secure,
+        peer: peer.as_deref(),
     };
     while used < bytes.len() && !is_closed && !output.is_full_with(answering.batch) {
         let now = answering.services.now.monotonic;
@@ -134,6 +138,7 @@ struct Answering<'a> {
     batch: &'a mut SendBatch,
     services: &'a mut Services,
     is_secure: bool,
+    peer: Option<&'a Peer>,
 }
 
 impl Answering<'_> {
@@ -150,7 +155,7 @@ impl Answering<'_> {
                     let out = self.batch.own_mut();
                     self.streams.core.discard_content(stream, out);
                 }
-                self.on_request(stream, &head);
+                self.on_request(stream, &head, None);
             }
             Event::Content { stream, flow, .. } => {
                 self.streams
@@ -164,7 +169,7 @@ impl Answering<'_> {
                 head_only,
             } => {
                 let answer = errors::error_answer(fault.status, fault.reason, head_only);
-                self.write_answer(stream, answer);
+                self.write_answer(stream, answer, None);
             }
             Event::Reset { stream } => {
                 self.streams.cancel(stream, &mut self.services.executor);
@@ -173,45 +178,56 @@ impl Answering<'_> {
     }
 
     #[inline]
-    fn on_request(&mut self, stream: StreamId, request: &RequestHead<'_>) {
+    fn on_request(&mut self, stream: StreamId, request: &RequestHead<'_>, found: Option<Found>) {
         let Answering {
             socket,
             streams,
             batch,
             services,
             is_secure,
+            peer,
         } = self;
-        let https_port = services.settings.https_port.filter(|_| !*is_secure);
-        let (served, site) = reply(&mut services.sites, services.now, request, https_port);
-        match served {
-            Served::Hit { head, body, aside } => {
-                let fields = services.tls_fields.h2(*is_secure);
+        let mut visit = services.begin_visit(*is_secure, FieldForm::H2);
+        let question = Question {
+            request,
+            peer: *peer,
+            https_port: services.settings.https_port.filter(|_| !*is_secure),
+            form: FieldForm::H2,
+            found,
+        };
+        let reception = services.reception.as_deref_mut().zip(visit.as_deref_mut());
+        let (reply, site) = reply(&mut services.sites, reception, services.now, question);
+        let (answer, aside) = match reply {
+            Reply::Served(Served::Hit { head, body, aside }) if !head.has_usual_text() => {
+                let fields = match &visit {
+                    Some(visit) => &visit.fields,
+                    None => services.tls_fields.get(*is_secure, FieldForm::H2),
+                };
                 let parts = [head.h2(), services.date.h2(), fields];
                 streams.write(stream, &parts, body, batch);
-                if let (Some(aside), Some(site)) = (aside, site) {
-                    spawn_aside(services, site, aside, request.path);
-                }
+                (None, aside)
             }
-            Served::Answer { answer, aside } => {
-                self.write_answer(stream, answer);
-                if let (Some(aside), Some(site)) = (aside, site) {
-                    spawn_aside(self.services, site, aside, request.path);
-                }
+            Reply::Served(Served::Hit { head, body, aside }) => {
+                (Some(errors::page_again(head, body)), aside)
             }
-            Served::Slow(why) => {
-                let site = site.expect("only a site is slow");
-                let place = (*socket, Some(stream));
-                let task = spawn_load(place, services, site, request, why);
-                streams.tasks.push(StreamTask {
-                    stream,
-                    task,
-                    head_only: Some(request.method == Method::Head),
-                });
+            Reply::Served(Served::Answer { answer, aside }) => (Some(answer), aside),
+            Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
+                let slow = reply.into_slow().expect("it is slow");
+                let task = spawn_slow((*socket, Some(stream)), services, site, request, slow);
+                return streams.wait(stream, task, Left::of(request, visit));
             }
+        };
+        if let Some(answer) = answer {
+            let answer = formed(answer, &request.fields);
+            self.write_answer(stream, answer, visit.as_deref());
         }
+        if let (Some(aside), Some(site)) = (aside, site) {
+            spawn_aside(self.services, site, aside, request.path);
+        }
+        self.services.end_visit(visit);
     }
 
-    fn write_answer(&mut self, stream: StreamId, answer: Answer) {
+    fn write_answer(&mut self, stream: StreamId, answer: Answer, visit: Option<&Visit>) {
         let mut fresh = Vec::new();
         let block = match &answer.head {
             AnswerHead::Template(template) => template.h2(),
@@ -220,33 +236,40 @@ impl Answering<'_> {
                 &fresh
             }
         };
-        let fields = self.services.tls_fields.h2(self.is_secure);
-        let parts = [block, self.services.date.h2(), fields];
+        let services = &*self.services;
+        let fields = match visit {
+            Some(visit) => &visit.fields,
+            None => services.tls_fields.get(self.is_secure, FieldForm::H2),
+        };
+        let parts = [block, services.date.h2(), fields];
+        let (streams, batch) = (&mut *self.streams, &mut *self.batch);
         match answer.body {
-            Body::Empty => self
-                .streams
-                .write(stream, &parts, &Bytes::new(), self.batch),
-            Body::Bytes(bytes) => self.streams.write(stream, &parts, &bytes, self.batch),
+            Body::Empty => streams.write(stream, &parts, &Bytes::new(), batch),
+            Body::Bytes(bytes) => streams.write(stream, &parts, &bytes, batch),
             Body::File(rest) => {
                 let len = rest.len;
-                self.streams
-                    .queue(stream, &parts, StreamBody::File(rest), len, self.batch);
+                streams.queue(stream, &parts, StreamBody::File(rest), len, batch);
             }
             Body::Parts(content) => {
                 let len = content.len();
                 let pieces = content.into_pieces();
-                self.streams
-                    .queue(stream, &parts, StreamBody::Parts(pieces), len, self.batch);
+                streams.queue(stream, &parts, StreamBody::Parts(pieces), len, batch);
             }
             Body::Stream(body) => {
                 let (body, len) = (StreamBody::Stream(body), UNKNOWN_LENGTH);
-                self.streams.queue(stream, &parts, body, len, self.batch);
+                streams.queue(stream, &parts, body, len, batch);
             }
         }
     }
 }
 
 impl Streams {
+    /// A task makes the answer.
+    fn wait(&mut self, stream: StreamId, task: TaskId, left: Left) {
+        let left = Some(left);
+        self.tasks.push(StreamTask { stream, task, left });
+    }
+
     /// Writes an answer whose body is in memory: whole, where it may leave at once.
     #[inline]
     fn write(&mut self, stream: StreamId, head: &[&[u8]], body: &Bytes, batch: &mut SendBatch) {
@@ -295,7 +318,7 @@ impl Streams {
     }
 
     fn cold_reads(&self) -> usize {
-        let reads = self.tasks.iter().filter(|task| task.head_only.is_none());
+        let reads = self.tasks.iter().filter(|task| task.left.is_none());
         reads.count()
     }
 
@@ -438,7 +461,7 @@ impl<E: Engine> Connections<E> {
             streams.tasks.push(StreamTask {
                 stream,
                 task,
-                head_only: None,
+                left: None,
             });
         }
     }
@@ -483,6 +506,34 @@ impl<E: Engine> Connections<E> {
         stream: StreamId,
         answer: impl FnOnce(bool) -> Answer,
     ) {
+        self.after_task(socket, stream, |answering, left| {
+            let answer = left.form(answer(left.head_only));
+            answering.write_answer(stream, answer, left.visit.as_deref());
+            answering.services.end_visit(left.visit);
+        });
+    }
+
+    /// What had to be found out about a request on a stream is known now.
+    pub(super) fn on_stream_found(
+        &mut self,
+        socket: SocketId,
+        stream: StreamId,
+        request: &RequestHead<'_>,
+        found: Found,
+    ) {
+        self.after_task(socket, stream, |answering, left| {
+            answering.services.end_visit(left.visit);
+            answering.on_request(stream, request, Some(found));
+        });
+    }
+
+    /// The task of a stream has ended; `act` writes what follows from it.
+    fn after_task(
+        &mut self,
+        socket: SocketId,
+        stream: StreamId,
+        act: impl FnOnce(&mut Answering<'_>, Left),
+    ) {
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
@@ -490,6 +541,7 @@ impl<E: Engine> Connections<E> {
             reading: Reading::Streams(streams),
             output,
             is_secure,
+            peer,
             ..
         } = connection
         else {
@@ -498,7 +550,7 @@ impl<E: Engine> Connections<E> {
         let Some(position) = streams.tasks.iter().position(|task| task.stream == stream) else {
             return; // Cancelled after it had ended.
         };
-        let head_only = streams.tasks.swap_remove(position).head_only;
+        let left = streams.tasks.swap_remove(position).left;
         let spare = &mut self.services.spare_batches;
         let mut batch = output.take_filling(|| spare.pop().unwrap_or_default());
         let mut answering = Answering {
@@ -507,8 +559,9 @@ impl<E: Engine> Connections<E> {
             batch: &mut batch,
             services: &mut self.services,
             is_secure: *is_secure,
+            peer: peer.as_deref(),
         };
-        answering.write_answer(stream, answer(head_only.unwrap_or(false)));
+        act(&mut answering, left.unwrap_or_default());
         output.put_filling(batch, &mut self.services.spare_batches);
         self.mark_dirty(socket);
     }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 
-use super::{ALLOW, SERVER};
+use super::{ACCEPT_PATCH, ALLOW, ALLOW_WRITABLE, SERVER};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::http::{HeadTemplate, ResponseHead, Status};
 
@@ -167,10 +167,25 @@ pub fn method_not_allowed_answer(head_only: bool) -> Answer {
 }
 
 /// The answer to OPTIONS (RFC 9110 §9.3.7). A 204 has no `Content-Length` (§8.6).
-pub fn options_answer() -> Answer {
+pub fn options_answer(is_writable: bool) -> Answer {
+    static HEADS: LazyLock<[HeadTemplate; 2]> = LazyLock::new(|| {
+        let head = || ResponseHead::new(Status::NO_CONTENT).with("Server", SERVER);
+        let writable = head().with("Allow", ALLOW_WRITABLE);
+        [
+            HeadTemplate::new(&head().with("Allow", ALLOW)),
+            HeadTemplate::new(&writable.with("Accept-Patch", ACCEPT_PATCH)),
+        ]
+    });
+    Answer {
+        head: AnswerHead::Template(HEADS[usize::from(is_writable)].clone()),
+        body: Body::Empty,
+    }
+}
+
+/// The answer to a preflight (Fetch §4.8), whose fields come from the gate.
+pub fn preflight_answer() -> Answer {
     static HEAD: LazyLock<HeadTemplate> = LazyLock::new(|| {
-        let head = ResponseHead::new(Status::NO_CONTENT);
-        HeadTemplate::new(&head.with("Server", SERVER).with("Allow", ALLOW))
+        HeadTemplate::new(&ResponseHead::new(Status::NO_CONTENT).with("Server", SERVER))
     });
     Answer {
         head: AnswerHead::Template(HEAD.clone()),
@@ -201,6 +216,14 @@ pub(super) fn body_unless(head_only: bool, body: Bytes) -> Body {
         Body::Empty
     } else {
         Body::Bytes(body)
+    }
+}
+
+/// A page that was rendered before, as an answer that may still change its form.
+pub fn page_again(head: &HeadTemplate, body: &Bytes) -> Answer {
+    Answer {
+        head: AnswerHead::Template(head.clone()),
+        body: body_unless(body.is_empty(), body.clone()),
     }
 }
 
@@ -278,7 +301,7 @@ mod tests {
 
     #[test]
     fn options_and_405_name_the_methods() {
-        let options = rendered(&options_answer());
+        let options = rendered(&options_answer(false));
         assert!(options.starts_with("HTTP/1.1 204 No Content\r\n"));
         assert!(options.contains("Allow: GET, HEAD, OPTIONS\r\n"));
         assert!(!options.contains("Content-Length"));

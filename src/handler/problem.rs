@@ -78,7 +78,8 @@ pub fn in_form(answer: Answer, form: ProblemForm, id: &str) -> Answer {
     }
 }
 
-fn has_usual_text(head: &AnswerHead) -> bool {
+/// True for an error of the server's own, which has several forms.
+pub fn has_usual_text(head: &AnswerHead) -> bool {
     match head {
         AnswerHead::Template(template) => template.has_usual_text(),
         AnswerHead::Fresh(head) => head.has_usual_text,

@@ -7,16 +7,24 @@ use super::files::{Aside, FileServices, Files, Loaded, Remember, Served, Site, W
 use crate::base::Now;
 use crate::http::{OwnedRequestHead, RequestHead, Status};
 use crate::route::hosts::Hosts;
-use crate::task::Io;
+use crate::task::{Io, Pool};
 
 /// Names a site of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteId(usize);
 
+impl SiteId {
+    /// Its number in the order of the configuration.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// All sites of one worker.
 pub struct Sites {
     hosts: Arc<Hosts>,
     files: Vec<Files>,
+    pool: Pool,
 }
 
 impl Sites {
@@ -29,6 +37,7 @@ impl Sites {
         Sites {
             hosts,
             files: files.collect(),
+            pool: services.pool.clone(),
         }
     }
 
@@ -36,6 +45,11 @@ impl Sites {
     #[inline]
     pub fn select(&self, authority: Option<&[u8]>) -> Option<SiteId> {
         self.hosts.select(authority).map(SiteId)
+    }
+
+    /// Where work runs that would hold a worker up.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// [`Files::serve`] of a site.

@@ -43,6 +43,8 @@ pub use site::SiteSettings;
 pub enum Route {
     /// The site's files.
     Files,
+    /// A change of a resource.
+    Write,
     /// 204 with `Allow`.
     Options,
     /// 405 with `Allow`.
@@ -53,9 +55,9 @@ pub enum Route {
     BadRequest(&'static str),
 }
 
-/// Chooses by method and form of the target.
+/// Chooses by method and form of the target, and by whether it is a resource that can be written.
 #[inline]
-pub fn route(head: &RequestHead<'_>) -> Route {
+pub fn route(head: &RequestHead<'_>, is_writable: bool) -> Route {
     match head.method {
         Method::Get | Method::Head => match head.form {
             TargetForm::Origin | TargetForm::Absolute => Route::Files,
@@ -66,6 +68,7 @@ pub fn route(head: &RequestHead<'_>) -> Route {
         },
         // For one path and for the whole server (`*`) alike: there is one rule (RFC 9110 §9.3.7).
         Method::Options => Route::Options,
+        Method::Post | Method::Put | Method::Patch | Method::Delete if is_writable => Route::Write,
         // Known and not allowed here (RFC 9110 §15.5.6). TRACE would echo credentials (§9.3.8).
         Method::Post | Method::Put | Method::Patch | Method::Delete | Method::Trace => {
             Route::MethodNotAllowed
@@ -83,7 +86,7 @@ mod tests {
     use crate::http::{Fields, Version};
 
     fn routed(method: Method, form: TargetForm) -> Route {
-        route(&RequestHead {
+        let head = RequestHead {
             method,
             version: Version::Http11,
             form,
@@ -91,7 +94,14 @@ mod tests {
             query: None,
             authority: Some(b"a.example"),
             fields: Fields::new(&[]),
-        })
+        };
+        let writes = [Method::Post, Method::Put, Method::Patch, Method::Delete];
+        let if_writable = route(&head, true);
+        match writes.contains(&method) {
+            true => assert_eq!(if_writable, Route::Write),
+            false => assert_eq!(if_writable, route(&head, false)),
+        }
+        route(&head, false)
     }
 
     #[test]
