@@ -342,6 +342,14 @@ pub const CORS_MAX_AGE_DEFAULT: Duration = Duration::from_secs(600);
 pub const CORS_REQUEST_HEADERS_BYTES_MAX: usize = 1024;
 /// Paths whose policy a worker remembers; then it begins anew. No flag: a policy is quickly found.
 pub const POLICIES_KEPT_MAX: usize = 8 * 1024;
+/// How long the server of `--forward-auth` may take for its answer. No flag: a client waits.
+pub const FORWARD_TIMEOUT: Duration = Duration::from_secs(5);
+/// For how long its answer holds at most, whatever it says.
+pub const FORWARD_ANSWER_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Its answers that a worker remembers.
+pub const FORWARD_ANSWERS_MAX: usize = 4 * 1024;
+/// Bytes of a question whose answer is remembered.
+pub const FORWARD_KEY_BYTES_MAX: usize = 4 * 1024;
 
 // The process.
 
