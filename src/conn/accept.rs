@@ -125,6 +125,7 @@ impl<E: Engine> Connections<E> {
             connection.secure = Some(Secure::new());
         }
         self.table.insert(socket.0, connection);
+        self.meet(socket);
         let waits = match kind {
             ListenerKind::Plain => WaitsFor::FirstRequest,
             ListenerKind::Tls => WaitsFor::Handshake,

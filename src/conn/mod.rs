@@ -11,6 +11,7 @@ mod close;
 mod connection;
 mod deadline;
 mod output;
+mod peer;
 mod receive;
 mod request;
 mod secure;

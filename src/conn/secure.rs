@@ -11,7 +11,7 @@ use crate::base::limits::{SEALED_AT_ONCE_MIN, SEALED_SEND_BYTES_MAX, SEALED_TURN
 use crate::engine::{Engine, FileRange, Received, SendBatch, SocketId};
 use crate::http::Fault;
 use crate::proto::h1;
-use crate::tls::{Session, TlsFault, looks_like_plain_http};
+use crate::tls::{Agreed, Session, TlsFault, looks_like_plain_http};
 
 use super::Connections;
 use super::blocks::{BlockRead, Blocks};
@@ -68,7 +68,11 @@ impl Secure {
     }
 
     /// Decrypts what came; what is left of it waits for the rest of its record.
-    fn read(&mut self, bytes: &mut [u8], plain: impl FnMut(bool, &[u8])) -> Result<bool, TlsFault> {
+    fn read(
+        &mut self,
+        bytes: &mut [u8],
+        plain: impl FnMut(Agreed<'_>, &[u8]),
+    ) -> Result<bool, TlsFault> {
         let session = self.session.as_mut().expect("begun before the first read");
         if self.unread.is_empty() {
             let read = session.read(bytes, &mut self.pending, plain)?;
@@ -153,9 +157,12 @@ impl<E: Engine> Connections<E> {
         }
         let was_handshaking = secure.is_handshaking();
         let services = &mut self.services;
-        let result = secure.read(bytes, |is_h2, plain| {
-            if connection.is_fresh && is_h2 {
-                begin_streams(connection, services);
+        let result = secure.read(bytes, |agreed, plain| {
+            if connection.is_fresh {
+                connection.note_certificate(agreed.client_subject);
+                if agreed.is_h2 {
+                    begin_streams(connection, services);
+                }
             }
             take_plain(socket, connection, services, plain);
         });
@@ -171,6 +178,8 @@ impl<E: Engine> Connections<E> {
             return;
         };
         if was_handshaking && !secure.is_handshaking() {
+            let session = secure.session.as_ref();
+            connection.note_certificate(session.and_then(|session| session.client_subject()));
             if connection.is_fresh && is_h2 {
                 // The server's preface need not wait for the client's (RFC 9113 §3.4).
                 begin_streams(connection, &mut self.services);

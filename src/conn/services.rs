@@ -40,6 +40,8 @@ pub struct ConnectionSettings {
     pub https_port: Option<u16>,
     /// The value of `Strict-Transport-Security` in answers over TLS.
     pub hsts: Option<String>,
+    /// Bytes a second that one connection sends at most.
+    pub send_rate: Option<u64>,
 }
 
 impl Default for ConnectionSettings {
@@ -55,6 +57,7 @@ impl Default for ConnectionSettings {
             h2: None,
             https_port: None,
             hsts: None,
+            send_rate: None,
         }
     }
 }

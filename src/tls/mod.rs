@@ -34,4 +34,4 @@ pub use error::{TlsError, TlsFault};
 pub use plain_http::looks_like_plain_http;
 pub use self_signed::{SelfSigned, self_signed};
 pub use server::{ClientAuth, LeastVersion, TlsServer, TlsSettings, UnknownName};
-pub use session::{Read, Session};
+pub use session::{Agreed, Read, Session};

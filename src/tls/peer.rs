@@ -7,7 +7,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
-use super::{Session, TlsFault, server};
+use super::{Agreed, Session, TlsFault, server};
 
 /// Anything later than the year 2024 in which the certificates of tests are in force.
 pub(super) const NOW: u64 = 1_800_000_000;
@@ -126,9 +126,9 @@ impl Served {
         for bytes in bytes.chunks(piece.max(1)) {
             self.unread.extend_from_slice(bytes);
             let (plain, said_h2) = (&mut self.plain, &mut self.said_h2);
-            let heard = |is_h2, bytes: &[u8]| {
+            let heard = |agreed: Agreed<'_>, bytes: &[u8]| {
                 plain.extend_from_slice(bytes);
-                *said_h2 = is_h2;
+                *said_h2 = agreed.is_h2;
             };
             let read = self.session.read(&mut self.unread, &mut self.out, heard)?;
             self.unread.drain(..read.consumed);

@@ -71,6 +71,15 @@ pub struct Read {
     pub closed: bool,
 }
 
+/// What the handshake has settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed<'a> {
+    /// The client has chosen HTTP/2.
+    pub is_h2: bool,
+    /// Whom its verified certificate is about, as RFC 4514 writes names.
+    pub client_subject: Option<&'a str>,
+}
+
 /// What is left to do after one state of rustls.
 enum Step {
     Again,
@@ -93,13 +102,13 @@ impl Session {
     }
 
     /// Takes ciphertext, which is decrypted where it lies. `input` is the start of what was not
-    /// consumed before. `plain` gets the plaintext in order, and with it whether it is HTTP/2.
+    /// consumed before. `plain` gets the plaintext in order, and with it what was agreed on.
     /// Handshake messages and alerts to send are appended to `out`, on a fault too.
     pub fn read(
         &mut self,
         input: &mut [u8],
         out: &mut Vec<u8>,
-        mut plain: impl FnMut(bool, &[u8]),
+        mut plain: impl FnMut(Agreed<'_>, &[u8]),
     ) -> Result<Read, TlsFault> {
         if self.phase == Phase::Ended {
             return Err(ENDED);
@@ -164,7 +173,7 @@ impl Session {
         &mut self,
         input: &mut [u8],
         out: &mut Vec<u8>,
-        plain: &mut impl FnMut(bool, &[u8]),
+        plain: &mut impl FnMut(Agreed<'_>, &[u8]),
     ) -> Result<Read, TlsFault> {
         let mut consumed = 0;
         loop {
@@ -172,7 +181,13 @@ impl Session {
             let status = self.tls.process_tls_records(&mut input[consumed..]);
             let UnbufferedStatus { discard, state, .. } = status;
             let step = match state {
-                Ok(state) => step(state, self.is_h2, out, plain),
+                Ok(state) => {
+                    let agreed = Agreed {
+                        is_h2: self.is_h2,
+                        client_subject: self.client_subject.as_deref(),
+                    };
+                    step(state, agreed, out, plain)
+                }
                 Err(error) => Err(error.into()),
             };
             consumed += discard;
@@ -339,14 +354,14 @@ fn whole_records(input: &[u8]) -> usize {
 /// Acts on one state of rustls.
 fn step(
     state: ConnectionState<'_, '_, ServerConnectionData>,
-    is_h2: bool,
+    agreed: Agreed<'_>,
     out: &mut Vec<u8>,
-    plain: &mut impl FnMut(bool, &[u8]),
+    plain: &mut impl FnMut(Agreed<'_>, &[u8]),
 ) -> Result<Step, TlsFault> {
     match state {
         ConnectionState::ReadTraffic(mut traffic) => {
             while let Some(record) = traffic.next_record() {
-                plain(is_h2, record?.payload);
+                plain(agreed, record?.payload);
             }
             Ok(Step::Again)
         }

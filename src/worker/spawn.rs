@@ -154,6 +154,7 @@ fn serve<E: Engine>(
         }),
         https_port: setup.https_port,
         hsts: config.tls.as_ref().and_then(|tls| tls.hsts.clone()),
+        ..ConnectionSettings::default()
     };
     let sites = Sites::new(setup.hosts, &setup.sites, &setup.files);
     let mut name = engine.name().to_owned();
