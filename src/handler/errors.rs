@@ -50,7 +50,15 @@ const SENTENCES: &[(Status, &str)] = &[
         Status::REQUEST_TIMEOUT,
         "The request did not arrive in time.",
     ),
+    (
+        Status::CONFLICT,
+        "The resource is not in a state that allows this.",
+    ),
     (Status::GONE, "It is no longer here."),
+    (
+        Status::LENGTH_REQUIRED,
+        "The request must say how long its content is.",
+    ),
     (
         Status::PRECONDITION_FAILED,
         "The file is not in the state that the request asks for.",
@@ -60,6 +68,10 @@ const SENTENCES: &[(Status, &str)] = &[
         "The body of the request is too large.",
     ),
     (Status::URI_TOO_LONG, "The address is too long."),
+    (
+        Status::UNSUPPORTED_MEDIA_TYPE,
+        "Content of this type is not taken here.",
+    ),
     (
         Status::RANGE_NOT_SATISFIABLE,
         "The file ends before the range begins.",
@@ -71,6 +83,18 @@ const SENTENCES: &[(Status, &str)] = &[
     (
         Status::MISDIRECTED_REQUEST,
         "This server does not answer for that host.",
+    ),
+    (
+        Status::UNPROCESSABLE_CONTENT,
+        "The content is well formed, but cannot be applied.",
+    ),
+    (
+        Status::PRECONDITION_REQUIRED,
+        "The request must say which state it changes, by If-Match.",
+    ),
+    (
+        Status::TOO_MANY_REQUESTS,
+        "There were too many requests. Please try again later.",
     ),
     (
         Status::HEADER_FIELDS_TOO_LARGE,
@@ -89,12 +113,20 @@ const SENTENCES: &[(Status, &str)] = &[
         "The server does not know this method.",
     ),
     (
+        Status::BAD_GATEWAY,
+        "The server behind this one did not answer well.",
+    ),
+    (
         Status::SERVICE_UNAVAILABLE,
         "The server is busy. Please try again soon.",
     ),
     (
         Status::VERSION_NOT_SUPPORTED,
         "This version of HTTP is not spoken here.",
+    ),
+    (
+        Status::INSUFFICIENT_STORAGE,
+        "There is no room to store it.",
     ),
 ];
 
