@@ -351,6 +351,48 @@ pub const FORWARD_ANSWERS_MAX: usize = 4 * 1024;
 /// Bytes of a question whose answer is remembered.
 pub const FORWARD_KEY_BYTES_MAX: usize = 4 * 1024;
 
+// Writing.
+
+/// Content of a request is gathered up to so many bytes before it is written: what one thread is
+/// given at a time. No flag: larger writes are not cheaper, and each upload holds two of them.
+pub const UPLOAD_CHUNK_BYTES: usize = 256 * 1024;
+/// Threads that write, over all workers. No flag: they wait for the disk, and what waits together is
+/// made durable together.
+pub const WRITE_THREADS: usize = 64;
+/// Writes that wait for a thread. No flag: every upload has one at most, so that their number is
+/// bounded by connections first.
+pub const WRITES_WAITING_MAX: usize = 16 * 1024;
+/// How often a write that raced with another program is tried again.
+pub const WRITE_ATTEMPTS_MAX: usize = 3;
+/// Locks of the moment in which a name gets its new content; names share them. No flag: they are
+/// held for microseconds.
+pub const WRITE_STRIPES: usize = 256;
+/// Bytes of the content of a request that writes. Flag: `--max-body-bytes`.
+pub const WRITE_BODY_BYTES_DEFAULT: u64 = 16 << 20;
+/// Bytes of a document that is patched as a whole, before and after, and of the patch. Flag:
+/// `--max-patch-bytes`.
+pub const PATCH_BYTES_DEFAULT: u64 = 1 << 20;
+/// Operations of one JSON Patch. No flag: each of them may move a whole array.
+pub const PATCH_OPERATIONS_MAX: usize = 1000;
+/// What the operations of a JSON Patch may copy and add, as a multiple of the bytes that the
+/// document may have: copies of copies grow as a power of two.
+pub const PATCH_WORK_FACTOR: u64 = 4;
+/// Levels of a patched document: what the parser takes.
+pub const JSON_DEPTH_MAX: usize = 127;
+/// Documents that are patched at a time: in memory, each takes many times its bytes.
+pub const PATCHES_AT_ONCE_MAX: usize = 8;
+/// Members of a collection that one page lists, and when the query does not say how many.
+pub const COLLECTION_PAGE_MAX: usize = 1000;
+pub const COLLECTION_PAGE_DEFAULT: usize = 100;
+/// Bytes of an `Idempotency-Key`. No flag: a UUID has 36.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+/// How long an answer is replayed. Flag: `--idempotency-ttl`.
+pub const IDEMPOTENCY_TTL_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of answers that are kept to be replayed. Flag: `--idempotency-bytes`.
+pub const IDEMPOTENCY_BYTES_DEFAULT: u64 = 64 << 20;
+/// An unfinished file of an earlier run is removed when nothing has happened to it for so long.
+pub const DRAFT_LEFT_AFTER: Duration = Duration::from_secs(60);
+
 // The process.
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.

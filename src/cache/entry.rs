@@ -40,6 +40,8 @@ pub struct Entry {
     passing: bool,
     /// On the clock that all workers share (`CLOCK_MONOTONIC`).
     checked_at: AtomicU64,
+    /// Changes that this process had made to files when it was compared ([`Entry::seen_at`]).
+    writes: AtomicU64,
     /// Told when the disk changes.
     suspicion: Suspicion,
     retired: AtomicBool,
@@ -114,9 +116,9 @@ impl Entry {
                 }
             }
         }
-        let checked_at = match origin {
-            Origin::Embedded => Millis::NEVER,
-            Origin::Files { .. } | Origin::Unknown => checked_at,
+        let (checked_at, writes) = match origin {
+            Origin::Embedded => (Millis::NEVER, u64::MAX),
+            Origin::Files { .. } | Origin::Unknown => (checked_at, 0),
         };
         // What has no resource is never in the store, which could let go of it.
         let retired = hold.is_unkept && matches!(outcome, Outcome::Resource(_));
@@ -125,6 +127,7 @@ impl Entry {
             outcome,
             origin,
             checked_at: AtomicU64::new(checked_at.0),
+            writes: AtomicU64::new(writes),
             passing: false,
             suspicion: Suspicion::new(),
             retired: AtomicBool::new(retired),
@@ -232,6 +235,19 @@ impl Entry {
     pub fn touch(&self, now: Millis) {
         // A slower comparison that began earlier must not make it look older.
         self.checked_at.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// Notes that it holds what the disk held when this process had made so many changes
+    /// ([`super::Store::writes`], asked before the look).
+    pub fn seen_at(&self, writes: u64) {
+        self.writes.fetch_max(writes, Ordering::Relaxed);
+    }
+
+    /// True when this process has changed files since, and nobody would have told the entry if it
+    /// depended on one of them.
+    #[inline]
+    pub fn is_overtaken_by(&self, writes: u64) -> bool {
+        self.writes.load(Ordering::Relaxed) < writes && self.suspicion.trust() != Trust::Trusted
     }
 
     /// Nobody serves it before it was compared with the disk again.

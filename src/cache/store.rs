@@ -86,6 +86,8 @@ pub struct Store {
     descriptor_count: Arc<Budget>,
     shared: SharedBodies,
     retirements: Retirements,
+    /// Changes that this process has made to files.
+    writes: AtomicU64,
     /// As in the settings, or less when a shard would not admit such an entry.
     entry_bytes_max: u64,
     /// The weight of [`Store::bodies`] above which nothing is added but what is asked for often.
@@ -155,6 +157,7 @@ impl Store {
             descriptor_count: Budget::new(settings.descriptors_max),
             shared: SharedBodies::default(),
             retirements,
+            writes: AtomicU64::new(0),
             keeps_names: keeps && settings.names_max > 0,
         }
     }
@@ -162,13 +165,18 @@ impl Store {
     /// What is known about a canonical path. When it is not known well enough, one caller at a time
     /// gets a ticket, and the others wait here until it is filled or dropped.
     pub async fn lookup(&self, path: &[u8], now: Millis) -> Lookup<'_> {
-        let current = |entry: &Arc<Entry>| entry.is_current(now);
+        let writes = self.writes();
+        let current = |entry: &Arc<Entry>| entry.is_current(now) && !entry.is_overtaken_by(writes);
         if let Some(entry) = self.known(path).filter(current) {
             return Lookup::Current(entry);
         }
-        let guard = match self.loads.get_value_or_guard_async(path).await {
-            Ok(entry) => return Lookup::Current(entry),
-            Err(guard) => guard,
+        let guard = loop {
+            match self.loads.get_value_or_guard_async(path).await {
+                // A load that began before a file was changed: the next one began after.
+                Ok(entry) if entry.is_overtaken_by(writes) => {}
+                Ok(entry) => return Lookup::Current(entry),
+                Err(guard) => break guard,
+            }
         };
         // Whoever held the placeholder before us may have filled it.
         match self.known(path) {
@@ -188,6 +196,19 @@ impl Store {
                 store: self,
             }),
         }
+    }
+
+    /// Notes that this process has changed a file: whatever was looked at before and is not watched
+    /// is compared with the disk before it is served again.
+    pub fn note_write(&self) {
+        // Release: whoever sees the new count looks at the disk after the change.
+        self.writes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes so far; to be asked before the disk is looked at (see [`Entry::seen_at`]).
+    #[inline]
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Acquire)
     }
 
     /// The entry of a path, however old.

@@ -36,6 +36,15 @@ pub const OPEN_FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::NOCTTY)
     .union(OFlags::NONBLOCK);
 
+/// What is asked of a file.
+const WANTED: StatxFlags = StatxFlags::TYPE
+    .union(StatxFlags::MODE)
+    .union(StatxFlags::SIZE)
+    .union(StatxFlags::INO)
+    .union(StatxFlags::NLINK)
+    .union(StatxFlags::MTIME)
+    .union(StatxFlags::CTIME);
+
 /// How often a lookup that raced with a rename is tried again.
 const RACES_MAX: u32 = 8;
 
@@ -109,14 +118,17 @@ pub fn no_proc(errno: Errno) -> Errno {
 
 /// Describes an open or found file: [`super::Operation::Stat`].
 pub fn stat(file: impl AsFd) -> Result<FileStat, Errno> {
-    let wanted = StatxFlags::TYPE
-        | StatxFlags::MODE
-        | StatxFlags::SIZE
-        | StatxFlags::INO
-        | StatxFlags::NLINK
-        | StatxFlags::MTIME
-        | StatxFlags::CTIME;
-    Ok(file_stat(&statx(file, c"", AtFlags::EMPTY_PATH, wanted)?))
+    Ok(file_stat(&statx(file, c"", AtFlags::EMPTY_PATH, WANTED)?))
+}
+
+/// Describes what stands under a name of an open directory, without following a symbolic link.
+pub fn stat_at(directory: impl AsFd, name: &CStr) -> Result<FileStat, Errno> {
+    Ok(file_stat(&statx(
+        directory,
+        name,
+        AtFlags::SYMLINK_NOFOLLOW,
+        WANTED,
+    )?))
 }
 
 fn file_stat(statx: &Statx) -> FileStat {

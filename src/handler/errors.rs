@@ -52,12 +52,12 @@ const SENTENCES: &[(Status, &str)] = &[
     ),
     (
         Status::CONFLICT,
-        "The resource is in a state that does not allow it.",
+        "The resource is not in a state that allows this.",
     ),
     (Status::GONE, "It is no longer here."),
     (
         Status::LENGTH_REQUIRED,
-        "The length of the content must be said.",
+        "The request must say how long its content is.",
     ),
     (
         Status::PRECONDITION_FAILED,
@@ -70,7 +70,7 @@ const SENTENCES: &[(Status, &str)] = &[
     (Status::URI_TOO_LONG, "The address is too long."),
     (
         Status::UNSUPPORTED_MEDIA_TYPE,
-        "The content has a type that is not taken here.",
+        "Content of this type is not taken here.",
     ),
     (
         Status::RANGE_NOT_SATISFIABLE,
@@ -90,11 +90,11 @@ const SENTENCES: &[(Status, &str)] = &[
     ),
     (
         Status::PRECONDITION_REQUIRED,
-        "Say which state the change is for, by If-Match.",
+        "The request must say which state it changes, by If-Match.",
     ),
     (
         Status::TOO_MANY_REQUESTS,
-        "That are too many requests. Please try again later.",
+        "There were too many requests. Please try again later.",
     ),
     (
         Status::HEADER_FIELDS_TOO_LARGE,
@@ -114,7 +114,7 @@ const SENTENCES: &[(Status, &str)] = &[
     ),
     (
         Status::BAD_GATEWAY,
-        "A server behind this one did not answer as it should.",
+        "The server behind this one did not answer well.",
     ),
     (
         Status::SERVICE_UNAVAILABLE,
@@ -126,7 +126,7 @@ const SENTENCES: &[(Status, &str)] = &[
     ),
     (
         Status::INSUFFICIENT_STORAGE,
-        "The server has no room to store it.",
+        "There is no room to store it.",
     ),
 ];
 

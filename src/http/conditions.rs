@@ -60,6 +60,34 @@ fn evaluate_conditions(head: &RequestHead<'_>, validators: &Validators, len: u64
     select_range(head, validators, len)
 }
 
+/// True when the conditions of a request allow it to change a resource, or to create it where
+/// `current` is `None` (RFC 9110 §13.2.2). A tag of a compressed form names the state of the file
+/// that the form was made of: clients know no other when they get what is compressed.
+pub fn permit_change(head: &RequestHead<'_>, current: Option<&Validators>) -> bool {
+    let Some(validators) = current else {
+        return head.fields.get(Known::IfMatch).is_none();
+    };
+    if head.fields.get(Known::IfMatch).is_some() {
+        let names_current = names(head, Known::IfMatch, validators, |theirs, ours| {
+            let suffix = theirs.opaque.strip_prefix(ours.opaque);
+            !theirs.is_weak && suffix.is_some_and(|rest| rest.is_empty() || rest[0] == b'-')
+        });
+        if !names_current {
+            return false;
+        }
+    } else if !precondition_holds(head, validators) {
+        return false;
+    }
+    is_modified(head, validators, false)
+}
+
+/// True when a request says which state it may change.
+pub fn has_precondition(head: &RequestHead<'_>) -> bool {
+    const PRECONDITIONS: KnownSet =
+        KnownSet::of(&[Known::IfMatch, Known::IfNoneMatch, Known::IfUnmodifiedSince]);
+    head.fields.has_any(PRECONDITIONS)
+}
+
 /// Steps 1 and 2: `If-Match`, else `If-Unmodified-Since`.
 fn precondition_holds(head: &RequestHead<'_>, validators: &Validators) -> bool {
     if head.fields.get(Known::IfMatch).is_some() {

@@ -22,5 +22,5 @@ pub use entries::{Entries, EntriesBuilder, Entry, EntryKind};
 pub use html::CONTENT_SECURITY_POLICY;
 pub use order::{Order, OrderBy};
 pub use query::{Format, ListingQuery};
-pub use read::{Links, Showing, read};
+pub use read::{DRAFT_NAME, Links, Showing, is_draft, read};
 pub use render::{PageFacts, Renderer};

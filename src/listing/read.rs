@@ -26,6 +26,15 @@ const RULE_FILES: [&[u8]; 2] = [b"_headers", b"_redirects"];
 /// What ends the name of a compressed form that stands beside its file.
 const SIDECAR_ENDS: [&[u8]; 3] = [b".br", b".zst", b".gz"];
 
+/// Names of files that are being written: `.downpour.`, something, `.tmp`. Nobody ever sees them.
+/// All have one stem, so that the watch takes them for one file.
+pub const DRAFT_NAME: (&str, &str) = (".downpour.", ".tmp");
+
+/// True for the name of a file that is being written, or was when the server ended.
+pub fn is_draft(name: &[u8]) -> bool {
+    name.starts_with(DRAFT_NAME.0.as_bytes()) && name.ends_with(DRAFT_NAME.1.as_bytes())
+}
+
 /// What is shown of a directory. The default is what every site may show.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Showing<'a> {
@@ -101,6 +110,9 @@ fn read_bounded(
 
 fn may_be_shown(name: &[u8], showing: Showing<'_>) -> bool {
     if matches!(name, b"." | b"..") || (name.starts_with(b".") && !showing.hidden) {
+        return false;
+    }
+    if is_draft(name) {
         return false;
     }
     !(showing.omits_rule_files && RULE_FILES.contains(&name))

@@ -34,7 +34,9 @@
 //!    its id has gone. Until an event is read, a directory's id may stand for the one that had the
 //!    name before; what is registered there is told as soon as the event is read.
 //! 5. When the kernel's queue overflows, or the table of mounts changes, everything is let go.
-//! 6. When the cold thread stops listening, everything is told, and nothing can be observed.
+//! 6. What this process changes itself is reported by [`Watch::note_change`] before anybody is told
+//!    that it is done, and counts as an event; the kernel's own comes later and does no harm.
+//! 7. When the cold thread stops listening, everything is told, and nothing can be observed.
 //!
 //! What the kernel does not report is not seen here: stores through a shared mapping before its
 //! file is closed, and changes by way of another hard link in another directory. Whoever registers
@@ -68,6 +70,7 @@ pub use registry::TreeId;
 pub use stem::{is_form, stem};
 pub use suspicion::{Suspicion, Trust, Watched};
 
+use links::Told;
 use lookout::Shared;
 use registry::Look;
 
@@ -198,6 +201,19 @@ impl Watch {
     pub fn note_without_forms(&self, observation: &Observation) {
         if let Some(inner) = &self.0 {
             inner.shared.lock().note_without_forms(observation);
+        }
+    }
+
+    /// Reports a change that this process has made itself, so that nobody has to wait for the
+    /// kernel's word: `name` in `dir` (as in [`Watch::observe`]) is not what it was. To be called
+    /// when the disk is changed; everything that depends on the name is told on return.
+    pub fn note_change(&self, tree: TreeId, dir: &[u8], name: &[u8]) {
+        let Some(inner) = &self.0 else { return };
+        let mut told = Told::default();
+        let has_fallen = inner.shared.lock().on_change(tree, dir, name, &mut told);
+        told.tell();
+        if has_fallen {
+            inner.shared.nudge.notify_one();
         }
     }
 

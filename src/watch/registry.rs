@@ -269,6 +269,33 @@ impl Registry {
         }
     }
 
+    /// See [`super::Watch::note_change`]. Where a directory of the path is not known, what depends
+    /// on its being missing is told. True when a directory has fallen.
+    pub(super) fn on_change(
+        &mut self,
+        tree: TreeId,
+        dir: &[u8],
+        name: &[u8],
+        told: &mut Told,
+    ) -> bool {
+        let Some(mut here) = self.top(tree) else {
+            return false;
+        };
+        let mut changed = name;
+        for segment in segments(dir) {
+            match self.child(here, segment) {
+                Some(child) => here = child,
+                None => {
+                    changed = segment;
+                    break;
+                }
+            }
+        }
+        let falling = self.falling.len();
+        self.on_event(here, changed, told);
+        self.falling.len() > falling
+    }
+
     /// Lets go of a directory and all below it.
     pub(super) fn let_go(&mut self, id: DirectoryId) {
         let Some(directory) = self.directories.get(id.0) else {

@@ -32,20 +32,23 @@ struct Known {
     key: Box<[u8]>,
     entries: Arc<Entries>,
     read_at: Instant,
+    /// Changes that this process had made to files by then.
+    writes: u64,
 }
 
 /// How old a listing may be that is sent again.
 const LISTING_FRESH_FOR: Duration = Duration::from_millis(900);
 
 impl Listings {
-    fn get(&self, key: &[u8]) -> Option<Arc<Entries>> {
+    fn get(&self, key: &[u8], writes: u64) -> Option<Arc<Entries>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|known| known.read_at.elapsed() < LISTING_FRESH_FOR);
-        let known = known.iter().find(|known| *known.key == *key)?;
+        let is_current = |known: &&Known| *known.key == *key && known.writes >= writes;
+        let known = known.iter().find(is_current)?;
         Some(Arc::clone(&known.entries))
     }
 
-    fn keep(&self, key: &[u8], entries: &Arc<Entries>, read_at: Instant) {
+    fn keep(&self, key: &[u8], entries: &Arc<Entries>, read_at: Instant, writes: u64) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|known| *known.key != *key);
         if known.len() >= LISTINGS_KEPT_MAX {
@@ -55,6 +58,7 @@ impl Listings {
             key: key.into(),
             entries: Arc::clone(entries),
             read_at,
+            writes,
         });
     }
 }
@@ -179,7 +183,7 @@ async fn entries_of(
     shown: &Shown<'_>,
 ) -> Result<Arc<Entries>, Status> {
     let FileServices { pool, listings, .. } = loader.services;
-    if let Some(entries) = listings.get(key) {
+    if let Some(entries) = listings.get(key, loader.writes) {
         return Ok(entries);
     }
     let read_at = Instant::now();
@@ -205,7 +209,7 @@ async fn entries_of(
         Some(Err(_)) | None => return Err(Status::INTERNAL_SERVER_ERROR),
     };
     if entries.len() > LISTING_KEPT_ENTRIES_MAX {
-        listings.keep(key, &entries, read_at);
+        listings.keep(key, &entries, read_at, loader.writes);
     }
     Ok(entries)
 }

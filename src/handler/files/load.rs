@@ -27,6 +27,8 @@ pub(super) struct Loader<'a> {
     pub(super) watch: &'a Watch,
     pub(super) io: &'a Io,
     pub(super) now: Now,
+    /// Changes that this process had made to files before the first look.
+    pub(super) writes: u64,
     pub(super) wanted: Wanted,
     /// Nothing is kept: the file is opened for this one answer.
     pub(super) opens: bool,
@@ -58,6 +60,7 @@ impl Loader<'_> {
             return Arc::clone(old);
         }
         let entry = self.load(path, key, head, resolved, trail, old).await;
+        entry.seen_at(self.writes);
         ticket.fill(Arc::clone(&entry));
         if entry.has_new_forms() {
             entry.suspect(); // It was made while the entry was; its maker saw the old one.
@@ -85,7 +88,9 @@ impl Loader<'_> {
     ) -> Arc<Entry> {
         let key = self.key(path);
         resolved.is_per_request = false;
-        self.load(path, key, head, resolved, trail, None).await
+        let entry = self.load(path, key, head, resolved, trail, None).await;
+        entry.seen_at(self.writes);
+        entry
     }
 
     /// Compares an ageing entry with the disk while it is still being served.
@@ -113,6 +118,7 @@ impl Loader<'_> {
         }
         let old = self.store.peek(&key);
         let entry = self.load(path, key, head, resolved, trail, old).await;
+        entry.seen_at(self.writes);
         self.store.replace(&entry);
         Some(entry)
     }
@@ -157,6 +163,7 @@ impl Loader<'_> {
             && !old.has_new_forms();
         if is_same {
             old.touch(self.now.monotonic);
+            old.seen_at(self.writes);
             self.follow(old, trail);
         }
         is_same
@@ -356,6 +363,7 @@ impl Loader<'_> {
     fn page_entry(&self, key: Box<[u8]>, outcome: Outcome, trail: &Trail) -> Arc<Entry> {
         let (origin, hold) = (Origin::Unknown, Hold::unkept());
         let entry = Arc::new(Entry::new(key, outcome, origin, hold, self.now.monotonic));
+        entry.seen_at(self.writes);
         self.follow(&entry, trail);
         entry
     }

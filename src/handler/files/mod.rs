@@ -41,6 +41,8 @@ pub use listed::Listings;
 use load::Loader;
 pub(in crate::handler) use render::{Dress, representation};
 use reply::{Refused, Replied, Reply, Scene};
+pub(in crate::handler) use resolve::is_never_written;
+pub(in crate::handler) use site::Tree;
 pub use site::{MountPoint, Site, TreeChange, open_root};
 
 use crate::base::{Millis, Now};
@@ -158,6 +160,9 @@ impl Files {
         };
         let refresh = match entry.freshness(now.monotonic) {
             Freshness::Stale => return Served::Slow(Why(None)),
+            _ if entry.is_overtaken_by(self.services.store.writes()) => {
+                return Served::Slow(Why(None));
+            }
             Freshness::Fresh => None,
             Freshness::Ageing => entry.claim_refresh(),
         };
@@ -240,6 +245,7 @@ impl Files {
                 watch: &services.watch,
                 io: &io,
                 now,
+                writes: services.store.writes(),
                 wanted: Wanted::Now,
                 opens: false,
             };
@@ -279,6 +285,7 @@ impl Files {
                 watch: &services.watch,
                 io: &io,
                 now,
+                writes: services.store.writes(),
                 wanted,
                 opens: false,
             };
@@ -412,4 +419,4 @@ fn plain_request(raw_path: &[u8]) -> RequestHead<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::handler) mod tests;

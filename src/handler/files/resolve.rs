@@ -8,6 +8,7 @@ use super::variants::{self, Variant};
 use super::walk::{Located, Verdict, Walk};
 use crate::engine::operation::FileKind;
 use crate::http::{RequestHead, SafePath, Status};
+use crate::listing::is_draft;
 use crate::route::site::{CleanUrls, SiteSettings, TrailingSlash};
 use crate::route::try_files::Try;
 use crate::route::{Action, DependsOn, RuleContext, Steered};
@@ -135,7 +136,7 @@ impl Resolver<'_> {
     }
 
     async fn try_all(&mut self, path: &SafePath) -> Found {
-        if path.is_hidden() && !self.settings.finding.hidden {
+        if path.is_hidden() && !self.settings.finding.hidden || is_draft(path.file_name()) {
             return Found::Refused(Verdict::Missing);
         }
         let settings = self.settings;
@@ -210,7 +211,7 @@ impl Resolver<'_> {
     /// A regular file by exactly this path, in its languages.
     async fn try_plain(&mut self, path: &SafePath) -> Tried {
         let (mount, inner) = self.walk.tree.mount_of(path);
-        if is_rule_file(self.walk.tree, self.settings, mount, &inner) {
+        if self.settings.reads_rule_files && is_rule_file(self.walk.tree, mount, &inner) {
             return Tried::Nothing;
         }
         if inner.as_bytes().is_empty() {
@@ -344,7 +345,12 @@ fn redirect_to(path: &SafePath) -> Found {
     }
 }
 
-fn is_rule_file(tree: &Tree, settings: &SiteSettings, mount: usize, inner: &SafePath) -> bool {
+fn is_rule_file(tree: &Tree, mount: usize, inner: &SafePath) -> bool {
     let is_root = tree.mounts[mount].prefix.is_empty();
-    is_root && settings.reads_rule_files && RULE_FILES.contains(&inner.as_bytes())
+    is_root && RULE_FILES.contains(&inner.as_bytes())
+}
+
+/// True for what no client may write, whatever the settings say: rules, and unfinished files.
+pub(in crate::handler) fn is_never_written(tree: &Tree, mount: usize, inner: &SafePath) -> bool {
+    is_rule_file(tree, mount, inner) || is_draft(inner.file_name())
 }

@@ -49,10 +49,10 @@ struct Current {
 
 /// The directories and rules of a site at one time.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(in crate::handler) struct Tree {
     pub(super) generation: u32,
     /// The longest prefix first; the last is the root, without one.
-    pub(super) mounts: Vec<MountPoint>,
+    pub(in crate::handler) mounts: Vec<MountPoint>,
     /// Those of the settings, with those of the files at the root.
     pub(super) rules: Rules,
     /// The file that switches maintenance on is there.
@@ -211,7 +211,7 @@ impl Site {
         current.generation.store(generation, Ordering::Release);
     }
 
-    pub(super) fn tree(&self) -> Option<Arc<Tree>> {
+    pub(in crate::handler) fn tree(&self) -> Option<Arc<Tree>> {
         match &self.source {
             Source::Directory(current) => Some(current.tree.load_full()),
             Source::Welcome(_) => None,
@@ -245,7 +245,7 @@ impl Site {
 
 impl Tree {
     /// The mount point that `path` lies below, and the path below that.
-    pub(super) fn mount_of(&self, path: &SafePath) -> (usize, SafePath) {
+    pub(in crate::handler) fn mount_of(&self, path: &SafePath) -> (usize, SafePath) {
         let bytes = path.as_bytes();
         for (position, mount) in self.mounts.iter().enumerate() {
             let Some(rest) = bytes.strip_prefix(&mount.prefix[..]) else {

@@ -1,1 +1,213 @@
-//! Resources that clients may write: files below the root.
+//! Resources that clients may write: files below the root of a site.
+//!
+//! ```text
+//! write(PUT, POST, PATCH, DELETE)  ->  Answer      who may do it was decided before
+//!   target    the path, by the rules that reading has
+//!   content   what the request brings, in bounded memory
+//!   turns     one writer of a resource at a time
+//!   job       on a thread: place, draft, check, rename, sync
+//! ```
+//!
+//! Nothing here runs on a worker but the waiting: all that asks the disk is done by the threads of
+//! a pool of its own, which nobody else holds up.
+
+mod content;
+mod digest;
+mod done;
+mod draft;
+mod job;
+mod place;
+mod refusal;
+mod stripes;
+mod target;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use content::run;
+use digest::DigestFields;
+use done::Done;
+use job::Job;
+use refusal::{Refusal, Result};
+use stripes::Stripes;
+use target::Target;
+use turns::Turns;
+
+use crate::base::limits::{
+    PATCH_BYTES_DEFAULT, WRITE_BODY_BYTES_DEFAULT, WRITE_THREADS, WRITES_WAITING_MAX,
+};
+use crate::exchange::{Answer, RequestBody};
+use crate::handler::files::{FileServices, Site};
+use crate::http::{Fields, Method, OwnedRequestHead, Status};
+use crate::task::Pool;
+
+/// How resources are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteSettings {
+    /// Refuse what does not say which state it changes (`--require-preconditions`).
+    pub require_preconditions: bool,
+    /// Make the directories of a new resource.
+    pub create_directories: bool,
+    /// Bytes of the content of one request (`--max-body-bytes`).
+    pub body_bytes_max: u64,
+    /// Bytes of a document that is patched, and of the patch: both are held in memory.
+    pub patch_bytes_max: u64,
+}
+
+impl Default for WriteSettings {
+    fn default() -> Self {
+        WriteSettings {
+            require_preconditions: false,
+            create_directories: true,
+            body_bytes_max: WRITE_BODY_BYTES_DEFAULT,
+            patch_bytes_max: PATCH_BYTES_DEFAULT,
+        }
+    }
+}
+
+/// One request that writes.
+pub struct Write {
+    pub head: OwnedRequestHead,
+    pub body: RequestBody,
+    /// Who asks; keys of theirs are nobody else's.
+    pub user: Option<Arc<str>>,
+    pub site: Arc<Site>,
+    pub services: FileServices,
+}
+
+/// All that writes, shared by all workers; clones are handles.
+#[derive(Clone)]
+pub struct Resources(Arc<Shared>);
+
+struct Shared {
+    settings: WriteSettings,
+    pool: Pool,
+    turns: Turns,
+    stripes: Stripes,
+}
+
+impl Resources {
+    /// Threads start when there is something to write.
+    pub fn new(settings: WriteSettings) -> Resources {
+        Resources(Arc::new(Shared {
+            settings,
+            pool: Pool::new(WRITE_THREADS, WRITES_WAITING_MAX),
+            turns: Turns::default(),
+            stripes: Stripes::default(),
+        }))
+    }
+
+    /// Does what a PUT, POST, PATCH or DELETE asks for, and says what came of it. When the future
+    /// is dropped, the write is done whole or not at all.
+    pub fn write(&self, write: Write) -> impl Future<Output = Answer> + use<> {
+        let shared = Arc::clone(&self.0);
+        async move {
+            match perform(shared, write).await {
+                Ok(done) => done.into_answer(),
+                Err(refusal) => refusal.into_answer(),
+            }
+        }
+    }
+
+    /// The value of `Allow` for a path that may be written.
+    pub fn allow(raw_path: &[u8]) -> &'static str {
+        target::allow(raw_path.ends_with(b"/"))
+    }
+}
+
+async fn perform(shared: Arc<Shared>, write: Write) -> Result<Done> {
+    let Write {
+        head,
+        body,
+        site,
+        services,
+        ..
+    } = write;
+    let target = Target::of(&site, head.path())?;
+    let digests = {
+        let list = head.list();
+        DigestFields::of(&Fields::new(&list))?
+    };
+    let method = head.method();
+    let job = Job {
+        head: Arc::new(head),
+        target,
+        digests,
+        services,
+        shared,
+    };
+    match method {
+        Method::Put if !job.target.is_collection() => put(job, body).await,
+        Method::Delete => delete(job).await,
+        _ => Err(not_allowed(&job.target)),
+    }
+}
+
+async fn put(job: Job, body: RequestBody) -> Result<Done> {
+    {
+        let list = job.head.list();
+        refuse_what_is_no_whole_state(&Fields::new(&list))?;
+    }
+    let shared = Arc::clone(&job.shared);
+    let preparing = job.clone();
+    let prepare = move || preparing.prepare();
+    let bytes_max = shared.settings.body_bytes_max;
+    let content = content::take(body, bytes_max, &shared.pool, prepare).await?;
+    let turn = shared.turns.take(job.target.key()).await;
+    run(&shared.pool, move || {
+        let _turn = turn;
+        job.put(content)
+    })
+    .await
+}
+
+async fn delete(job: Job) -> Result<Done> {
+    let shared = Arc::clone(&job.shared);
+    let turn = shared.turns.take(job.target.key()).await;
+    run(&shared.pool, move || {
+        let _turn = turn;
+        job.delete()
+    })
+    .await
+}
+
+fn not_allowed(target: &Target) -> Refusal {
+    let reason = match target.is_collection() {
+        true => "A collection is not written as a whole",
+        false => "This resource does not take this method",
+    };
+    let allow = target::allow(target.is_collection());
+    Refusal::because(Status::METHOD_NOT_ALLOWED, reason).with("Allow", allow)
+}
+
+/// A part would be taken for the whole (RFC 9110 §14.5), and so would encoded content.
+fn refuse_what_is_no_whole_state(fields: &Fields<'_>) -> Result<()> {
+    if value_of(fields, "content-range").is_some() {
+        let reason = "A part of a resource is written by PATCH";
+        return Err(Refusal::because(Status::BAD_REQUEST, reason));
+    }
+    refuse_encoded(fields)
+}
+
+/// RFC 9110 §15.5.16
+fn refuse_encoded(fields: &Fields<'_>) -> Result<()> {
+    match value_of(fields, "content-encoding") {
+        None => Ok(()),
+        Some(coding) if coding.eq_ignore_ascii_case(b"identity") => Ok(()),
+        Some(_) => {
+            let reason = "Content is taken as it is, not encoded";
+            let refusal = Refusal::because(Status::UNSUPPORTED_MEDIA_TYPE, reason);
+            Err(refusal.with("Accept-Encoding", "identity"))
+        }
+    }
+}
+
+/// The value of the first line of a field, by its name in lower case.
+fn value_of<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a [u8]> {
+    let mut lines = fields.list().iter();
+    let line = lines.find(|field| field.name.eq_ignore_ascii_case(name));
+    line.map(|field| field.value)
+}

@@ -27,7 +27,7 @@ use crate::route::site::{Finding, Representations, SiteSettings};
 mod finding;
 mod forms;
 
-const SETTINGS: StoreSettings = StoreSettings {
+pub(in crate::handler) const SETTINGS: StoreSettings = StoreSettings {
     bytes_max: 1024 * 1024,
     entry_bytes_max: 4096,
     descriptors_max: 64,
@@ -113,26 +113,26 @@ impl Engine for Disk<'_> {
 }
 
 /// A site in a scratch directory, and one worker that serves it.
-struct Bench {
-    directory: TempDir,
+pub(in crate::handler) struct Bench {
+    pub(in crate::handler) directory: TempDir,
     store: Arc<Store>,
     files: Files,
-    now: Now,
+    pub(in crate::handler) now: Now,
     /// Operations of the disk so far.
     performed: Cell<usize>,
 }
 
 /// An answer in a form to compare.
 #[derive(Debug)]
-struct Seen {
-    status: Status,
-    head: String,
-    body: Vec<u8>,
+pub(in crate::handler) struct Seen {
+    pub(in crate::handler) status: Status,
+    pub(in crate::handler) head: String,
+    pub(in crate::handler) body: Vec<u8>,
     lane: Lane,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
+pub(in crate::handler) enum Lane {
     Fast,
     /// From the fast lane, with a refresh beside it.
     FastRefreshing,
@@ -140,7 +140,7 @@ enum Lane {
 }
 
 impl Seen {
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(in crate::handler) fn field(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (this, value) = line.split_once(": ")?;
             (this == name).then_some(value)
@@ -176,7 +176,7 @@ fn read_body(body: &Body) -> Vec<u8> {
     }
 }
 
-fn seen_answer(answer: &Answer, lane: Lane) -> Seen {
+pub(in crate::handler) fn seen_answer(answer: &Answer, lane: Lane) -> Seen {
     let (status, h1) = match &answer.head {
         AnswerHead::Template(template) => (template.status(), template.h1().to_vec()),
         AnswerHead::Fresh(head) => {
@@ -194,7 +194,10 @@ fn seen_answer(answer: &Answer, lane: Lane) -> Seen {
 }
 
 impl Bench {
-    fn new(site: impl FnOnce(&Path) -> Site, settings: StoreSettings) -> Bench {
+    pub(in crate::handler) fn new(
+        site: impl FnOnce(&Path) -> Site,
+        settings: StoreSettings,
+    ) -> Bench {
         let directory = tempfile::tempdir().unwrap();
         let site = Arc::new(site(directory.path()));
         let store = Arc::new(Store::new(settings));
@@ -211,11 +214,16 @@ impl Bench {
         }
     }
 
-    fn directory() -> Bench {
+    /// The site, for another handler.
+    pub(in crate::handler) fn site(&self) -> (Arc<Site>, FileServices) {
+        (Arc::clone(&self.files.site), self.files.services.clone())
+    }
+
+    pub(in crate::handler) fn directory() -> Bench {
         Bench::new(open_site, SETTINGS)
     }
 
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(in crate::handler) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.directory.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
@@ -256,11 +264,16 @@ impl Bench {
         }
     }
 
-    fn request(&mut self, method: Method, target: &str, fields: &[(&str, &str)]) -> Seen {
+    pub(in crate::handler) fn request(
+        &mut self,
+        method: Method,
+        target: &str,
+        fields: &[(&str, &str)],
+    ) -> Seen {
         self.request_disturbed(method, target, fields, &mut no_disturbance)
     }
 
-    fn get(&mut self, target: &str) -> Seen {
+    pub(in crate::handler) fn get(&mut self, target: &str) -> Seen {
         self.request(Method::Get, target, &[])
     }
 
@@ -349,7 +362,7 @@ fn services(store: &Arc<Store>) -> FileServices {
 }
 
 /// A site that takes each file as it is.
-fn plain_settings(root: &Path) -> SiteSettings {
+pub(in crate::handler) fn plain_settings(root: &Path) -> SiteSettings {
     SiteSettings {
         root: Some(root.to_owned()),
         finding: Finding {
