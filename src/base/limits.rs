@@ -403,6 +403,32 @@ pub const LOG_LINES_WAITING_MAX: usize = 1024;
 /// Bytes of one log line; the rest is cut. A peer's bytes may stand in it.
 pub const LOG_LINE_BYTES_MAX: usize = 4096;
 
+// The access log. No flags: `--access-log` decides whether there is one at all.
+
+/// Bytes of one worker's entries that wait to be written: some 4000 requests. What finds no room is
+/// dropped and counted.
+pub const ACCESS_RING_BYTES: usize = 1024 * 1024;
+/// Bytes of lines that are written by one `write(2)`.
+pub const ACCESS_BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes of the texts of one entry; what is longer is cut, and the cut is marked.
+pub const LOGGED_TARGET_BYTES_MAX: usize = 2048;
+pub const LOGGED_QUERY_BYTES_MAX: usize = 2048;
+pub const LOGGED_REFERER_BYTES_MAX: usize = 1024;
+pub const LOGGED_USER_AGENT_BYTES_MAX: usize = 512;
+pub const LOGGED_HOST_BYTES_MAX: usize = 262; // A name, a colon and a port.
+pub const LOGGED_USER_BYTES_MAX: usize = 128;
+/// Bytes of a request id that a trusted peer has chosen; a longer one is not taken.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+/// How long the writer sleeps while there is nothing to write, and while there is. It is woken
+/// earlier by a ring that fills up.
+pub const ACCESS_IDLE_PAUSE: Duration = Duration::from_millis(250);
+pub const ACCESS_BUSY_PAUSE: Duration = Duration::from_millis(100);
+/// How often dropped lines are told at most.
+pub const ACCESS_DROPS_TOLD_PAUSE: Duration = Duration::from_secs(10);
+/// How long the end of the process waits for the last lines: a stuck disk or a pipe that nobody
+/// reads must not keep a server alive.
+pub const ACCESS_FINISH_WAIT: Duration = Duration::from_secs(2);
+
 // The configuration.
 
 /// Bytes of a configuration file: thousands of rules. No flag: it would have to be read first.
