@@ -9,7 +9,8 @@ use crate::handler::{errors, redirect};
 use crate::http::{FieldForm, FieldWriter, Method, RequestHead, Status};
 use crate::route::{Route, route};
 
-use super::visit::{Reception, Visit};
+use super::reception::Reception;
+use super::visit::Visit;
 
 /// What is to be done about a request.
 pub(super) enum Reply<'a> {

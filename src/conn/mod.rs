@@ -13,6 +13,7 @@ mod deadline;
 mod output;
 mod peer;
 mod receive;
+mod reception;
 mod request;
 mod secure;
 mod services;
@@ -22,8 +23,8 @@ mod streams;
 mod visit;
 
 pub use accept::{ConnectionCount, ListenerKind};
+pub use reception::{InFlight, Metrics, Reception};
 pub use services::{ConnectionSettings, Event, Services};
-pub use visit::Reception;
 
 use std::collections::VecDeque;
 

@@ -18,6 +18,7 @@ use crate::proto::h1::{
     self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
 };
 use crate::proto::h2::{self, StreamId};
+use crate::record::CacheState;
 use crate::task::{Full, TaskId, Urgency};
 
 use super::Connections;
@@ -25,7 +26,7 @@ use super::answer::{Question, Reply, Slow, reply};
 use super::connection::{Connection, Output, Reading, Waiting};
 use super::services::{Event, Outbox, Services};
 use super::streams::{begin_streams, consume_frames};
-use super::visit::{Left, Visit, formed};
+use super::visit::{Again, Left, Outcome, Visit, formed};
 
 /// Answers what can be answered of `bytes`; returns how many of them are done with.
 pub(super) fn consume(
@@ -144,13 +145,13 @@ struct Arrived<'a> {
     persistence: Persistence,
 }
 
-/// Answers a request at once, or lets the slow lane do so. `found`: what had to be found out first.
+/// Answers a request at once, or lets the slow lane do so. `again`: it was asked about before.
 fn answer(
     socket: SocketId,
     connection: &mut Connection,
     services: &mut Services,
     arrived: Arrived<'_>,
-    found: Option<Found>,
+    again: Option<Again>,
 ) {
     let Arrived {
         request,
@@ -158,17 +159,19 @@ fn answer(
         mut persistence,
     } = arrived;
     let is_secure = connection.is_secure;
-    let mut visit = services.begin_visit(is_secure, FieldForm::H1);
+    let peer = connection.peer.as_deref();
+    let form = FieldForm::H1;
+    let (mut visit, found) = services.visit(request, peer, (is_secure, form), again);
     let question = Question {
         request,
-        peer: connection.peer.as_deref(),
+        peer,
         https_port: services.settings.https_port.filter(|_| !is_secure),
-        form: FieldForm::H1,
+        form,
         found,
     };
     let reception = services.reception.as_deref_mut().zip(visit.as_deref_mut());
     let (reply, site) = reply(&mut services.sites, reception, services.now, question);
-    let (answer, aside) = match reply {
+    let (answer, outcome, aside) = match reply {
         Reply::Served(Served::Hit { head, body, aside }) if !head.has_usual_text() => {
             let fields = match &visit {
                 Some(visit) => &visit.fields,
@@ -177,12 +180,16 @@ fn answer(
             let (out, spare) = (&mut connection.output, &mut services.spare_batches);
             let besides = (fields, &services.date);
             write_hit(out, spare, (head, body), besides, persistence);
-            (None, aside)
+            (None, Outcome::of_hit(head, body), aside)
         }
         Reply::Served(Served::Hit { head, body, aside }) => {
-            (Some(errors::page_again(head, body)), aside)
+            let outcome = Outcome::of_hit(head, body);
+            (Some(errors::page_again(head, body)), outcome, aside)
         }
-        Reply::Served(Served::Answer { answer, aside }) => (Some(answer), aside),
+        Reply::Served(Served::Answer { answer, aside }) => {
+            let outcome = Outcome::of(&answer, CacheState::Hit);
+            (Some(answer), outcome, aside)
+        }
         Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
             let slow = reply.into_slow().expect("it is slow");
             let task = spawn_slow((socket, None), services, site, request, slow);
@@ -200,11 +207,11 @@ fn answer(
         spawn_aside(services, site, aside, request.path);
     }
     if let Some(answer) = answer {
-        let answer = formed(answer, &request.fields);
+        let answer = formed(answer, &request.fields, visit.as_deref());
         let how = (request.version, persistence);
         persistence = write_answer(connection, services, answer, how, visit.as_deref());
     }
-    services.end_visit(visit);
+    services.end_visit(visit, request, outcome);
     after_answer(connection, persistence, body);
 }
 
@@ -505,9 +512,10 @@ impl<E: Engine> Connections<E> {
             ..
         } = waiting;
         let answer = left.form(answer(left.head_only));
+        let outcome = Outcome::of(&answer, CacheState::Miss);
         let how = (version, persistence);
         let persistence = write_answer(connection, services, answer, how, left.visit.as_deref());
-        services.end_visit(left.visit);
+        services.end_left(left, outcome);
         after_answer(connection, persistence, body);
         self.resume_input(socket);
         self.receive_if_wanted(socket);
@@ -543,13 +551,13 @@ impl<E: Engine> Connections<E> {
         let Some((connection, services, waiting)) = self.take_waiting(socket) else {
             return;
         };
-        services.end_visit(waiting.left.visit);
         let arrived = Arrived {
             request: &request,
             body: waiting.body,
             persistence: waiting.persistence,
         };
-        answer(socket, connection, services, arrived, Some(found));
+        let again = (found, waiting.left.visit);
+        answer(socket, connection, services, arrived, Some(again));
         self.resume_input(socket);
         self.receive_if_wanted(socket);
     }

@@ -17,7 +17,8 @@ use crate::task::{Executor, Io};
 use crate::tls::TlsServer;
 
 use super::blocks::Blocks;
-use super::visit::{Reception, Visit};
+use super::reception::Reception;
+use super::visit::Visit;
 
 /// The bounds of a connection that an operator may move.
 #[derive(Clone, Debug)]
@@ -194,6 +195,9 @@ impl Services {
     pub fn set_now(&mut self, now: Now) {
         self.now = now;
         self.date.update(now.unix_seconds);
+        if let Some(reception) = &mut self.reception {
+            reception.begin_turn();
+        }
     }
 
     /// Once a second, drops what the cache has retired from this worker's index.

@@ -18,6 +18,7 @@ use crate::http::{FieldForm, RequestHead};
 use crate::proto::h2::{
     ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId, UNKNOWN_LENGTH,
 };
+use crate::record::CacheState;
 use crate::task::{Executor, TaskId};
 
 use super::Connections;
@@ -26,7 +27,7 @@ use super::connection::{Connection, Reading};
 use super::request::{spawn_aside, spawn_slow};
 use super::services::Services;
 use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody, push_piece};
-use super::visit::{Left, Visit, formed};
+use super::visit::{Again, Left, Outcome, Visit, formed};
 
 /// The streams of one connection.
 pub(super) struct Streams {
@@ -178,7 +179,7 @@ impl Answering<'_> {
     }
 
     #[inline]
-    fn on_request(&mut self, stream: StreamId, request: &RequestHead<'_>, found: Option<Found>) {
+    fn on_request(&mut self, stream: StreamId, request: &RequestHead<'_>, again: Option<Again>) {
         let Answering {
             socket,
             streams,
@@ -187,17 +188,18 @@ impl Answering<'_> {
             is_secure,
             peer,
         } = self;
-        let mut visit = services.begin_visit(*is_secure, FieldForm::H2);
+        let form = FieldForm::H2;
+        let (mut visit, found) = services.visit(request, *peer, (*is_secure, form), again);
         let question = Question {
             request,
             peer: *peer,
             https_port: services.settings.https_port.filter(|_| !*is_secure),
-            form: FieldForm::H2,
+            form,
             found,
         };
         let reception = services.reception.as_deref_mut().zip(visit.as_deref_mut());
         let (reply, site) = reply(&mut services.sites, reception, services.now, question);
-        let (answer, aside) = match reply {
+        let (answer, outcome, aside) = match reply {
             Reply::Served(Served::Hit { head, body, aside }) if !head.has_usual_text() => {
                 let fields = match &visit {
                     Some(visit) => &visit.fields,
@@ -205,12 +207,16 @@ impl Answering<'_> {
                 };
                 let parts = [head.h2(), services.date.h2(), fields];
                 streams.write(stream, &parts, body, batch);
-                (None, aside)
+                (None, Outcome::of_hit(head, body), aside)
             }
             Reply::Served(Served::Hit { head, body, aside }) => {
-                (Some(errors::page_again(head, body)), aside)
+                let outcome = Outcome::of_hit(head, body);
+                (Some(errors::page_again(head, body)), outcome, aside)
             }
-            Reply::Served(Served::Answer { answer, aside }) => (Some(answer), aside),
+            Reply::Served(Served::Answer { answer, aside }) => {
+                let outcome = Outcome::of(&answer, CacheState::Hit);
+                (Some(answer), outcome, aside)
+            }
             Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
                 let slow = reply.into_slow().expect("it is slow");
                 let task = spawn_slow((*socket, Some(stream)), services, site, request, slow);
@@ -218,13 +224,13 @@ impl Answering<'_> {
             }
         };
         if let Some(answer) = answer {
-            let answer = formed(answer, &request.fields);
+            let answer = formed(answer, &request.fields, visit.as_deref());
             self.write_answer(stream, answer, visit.as_deref());
         }
         if let (Some(aside), Some(site)) = (aside, site) {
             spawn_aside(self.services, site, aside, request.path);
         }
-        self.services.end_visit(visit);
+        self.services.end_visit(visit, request, outcome);
     }
 
     fn write_answer(&mut self, stream: StreamId, answer: Answer, visit: Option<&Visit>) {
@@ -508,8 +514,9 @@ impl<E: Engine> Connections<E> {
     ) {
         self.after_task(socket, stream, |answering, left| {
             let answer = left.form(answer(left.head_only));
+            let outcome = Outcome::of(&answer, CacheState::Miss);
             answering.write_answer(stream, answer, left.visit.as_deref());
-            answering.services.end_visit(left.visit);
+            answering.services.end_left(left, outcome);
         });
     }
 
@@ -522,8 +529,7 @@ impl<E: Engine> Connections<E> {
         found: Found,
     ) {
         self.after_task(socket, stream, |answering, left| {
-            answering.services.end_visit(left.visit);
-            answering.on_request(stream, request, Some(found));
+            answering.on_request(stream, request, Some((found, left.visit)));
         });
     }
 
