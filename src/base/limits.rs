@@ -393,6 +393,33 @@ pub const IDEMPOTENCY_BYTES_DEFAULT: u64 = 64 << 20;
 /// An unfinished file of an earlier run is removed when nothing has happened to it for so long.
 pub const DRAFT_LEFT_AFTER: Duration = Duration::from_secs(60);
 
+// What clients may send and change.
+
+/// Bytes of the content of a request. Flag: `--max-body-bytes`.
+pub const BODY_BYTES_DEFAULT: u64 = 16 << 20;
+/// Bytes of a document that is patched, and of the patch. Flag: `--max-patch-bytes`; more than
+/// `PATCH_BYTES_MAX` is not held in memory.
+pub const PATCH_BYTES_DEFAULT: u64 = 1 << 20;
+pub const PATCH_BYTES_MAX: u64 = 64 << 20;
+/// Seconds in which a peer sends nothing of its content. Flag: `--body-timeout`.
+pub const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// How long an answer is kept for its `Idempotency-Key`. Flag: `--idempotency-time`.
+pub const IDEMPOTENCY_TIME_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of all such answers. Flag: `--idempotency-size`, not less than the second: a page of the
+/// database.
+pub const IDEMPOTENCY_BYTES_DEFAULT: u64 = 64 << 20;
+pub const IDEMPOTENCY_BYTES_MIN: u64 = 4 << 10;
+/// Bytes of what is counted for all limits. Flag: `--limit-memory`, not less than the second.
+pub const LIMIT_MEMORY_BYTES_DEFAULT: u64 = 64 << 20;
+pub const LIMIT_MEMORY_BYTES_MIN: u64 = 4 << 10;
+/// Bytes a second that a connection is sent at least, where `--send-rate` bounds it: with fewer, an
+/// answer would not leave before `--send-timeout`.
+pub const SEND_RATE_BYTES_MIN: u64 = 1 << 10;
+/// How far the clock of who makes JSON web tokens may be from ours. Flag: `--jwt-leeway`, up to the
+/// second: beyond, a token's time means nothing.
+pub const JWT_LEEWAY_DEFAULT: Duration = Duration::from_secs(60);
+pub const JWT_LEEWAY_MAX: Duration = Duration::from_secs(60 * 60);
+
 // The process.
 
 /// Worker threads. Flag: `--workers`; more than this is a slip of the finger.
@@ -456,6 +483,7 @@ const _: () = assert!(COMPRESS_BYTES_MIN < COMPRESS_BYTES_MAX);
 const _: () = assert!(COMPRESS_BYTES_MAX <= PRECOMPRESS_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);
 const _: () = assert!(CACHE_ENTRY_BYTES_DEFAULT <= CACHE_BYTES_DEFAULT);
+const _: () = assert!(PATCH_BYTES_DEFAULT <= PATCH_BYTES_MAX);
 const _: () = assert!(HANDSHAKE_FRAGMENT_BYTES_MAX > 0xffff);
 const _: () = assert!(
     TICKET_SECONDS <= TICKET_KEY_SECONDS,

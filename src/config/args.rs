@@ -219,7 +219,7 @@ mod tests {
             );
             flags += 1;
         }
-        assert_eq!(flags, 71);
+        assert_eq!(flags, 107);
     }
 
     #[test]
@@ -253,6 +253,21 @@ mod tests {
         );
         assert_eq!(args.tls.max_handshakes, limits::HANDSHAKES_DEFAULT);
         assert_eq!(args.tls.http2_max_streams, limits::H2_STREAMS_DEFAULT);
+        let writing = &args.site.writing;
+        assert_eq!(writing.max_body_bytes, limits::BODY_BYTES_DEFAULT);
+        assert_eq!(writing.max_patch_bytes, limits::PATCH_BYTES_DEFAULT);
+        assert_eq!(args.site.access.jwt_leeway, limits::JWT_LEEWAY_DEFAULT);
+        let access = &args.access;
+        assert_eq!(access.body_timeout, limits::BODY_TIMEOUT_DEFAULT);
+        assert_eq!(access.limit_memory, limits::LIMIT_MEMORY_BYTES_DEFAULT);
+        assert_eq!(
+            (
+                limits::IDEMPOTENCY_TIME_DEFAULT.as_secs(),
+                limits::IDEMPOTENCY_BYTES_DEFAULT
+            ),
+            (24 * 60 * 60, 64 << 20),
+            "as the help says"
+        );
         let engine = crate::engine::EngineSettings::default();
         assert_eq!(args.ring_entries, engine.ring_entries);
         assert_eq!(args.recv_buffers, engine.recv_buffers);
@@ -326,6 +341,18 @@ mod tests {
                 &["--max-connections", "x"],
                 &["--max-connections", "or auto"],
             ),
+            (&["--max-in-flight", "0"], &["at least 1", "or off"]),
+            (&["--send-rate", "10"], &["at least 1K"]),
+            (&["--metrics", "9090"], &["127.0.0.1:9090/metrics"]),
+            (&["--health", "healthz"], &["as in /healthz"]),
+            (&["--access-log", "xml"], &["combined or json"]),
+            (&["--jwt-leeway", "2h"], &["--jwt-leeway", "at most 1h"]),
+            (&["--realm", "a\"b"], &["--realm", "without quotes"]),
+            (&["--proxy-protocol=v1"], &["--proxy-protocol"]),
+            (&["--cors", "a.example"], &["--cors does not take"]),
+            (&["--limit", "ten"], &["--limit does not take", "10/s"]),
+            (&["--writable", "/a{"], &["--writable does not take"]),
+            (&["--trusted-proxies", "lan"], &["lan is no network"]),
             (&["--wrokers", "2"], &["--wrokers", "--workers"]),
             (
                 &["--workers", "1", "--workers", "2"],

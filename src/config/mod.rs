@@ -10,6 +10,10 @@
 //!                 file --file, file_rules--> ConfigFile --/      \--show--> a file
 //! ```
 
+pub mod access;
+pub mod access_args;
+mod access_texts;
+mod access_values;
 pub mod args;
 pub mod asked;
 pub mod checked;
@@ -22,6 +26,8 @@ pub mod listen;
 pub mod precompress_args;
 mod problems;
 pub mod quantity;
+pub mod record;
+pub mod record_args;
 pub mod root;
 pub mod rule_table;
 pub mod rules;
@@ -36,17 +42,22 @@ pub mod tls;
 pub mod tls_args;
 pub mod usage;
 mod values;
+pub mod writing;
+pub mod writing_args;
 
 #[cfg(test)]
 mod tests;
 
+pub use access::{AccessTexts, CredentialTexts, ServerAccess};
 pub use args::Command;
 pub use asked::Asked;
 pub use checked::{CacheConfig, Config, Limits, LogConfig, Machine, Timeouts};
 pub use error::StartError;
 pub use listen::Listen;
 pub use precompress_args::PrecompressArgs;
+pub use record::{AccessLog, MetricsPlace, RecordConfig};
 pub use rules::RuleTexts;
 pub use serve_args::{ServeArgs, UnknownHost};
 pub use tls::{Http2Config, TlsConfig};
 pub use tls_args::HttpsRedirect;
+pub use writing::{IdempotencyConfig, SiteWriting, WritingConfig};
