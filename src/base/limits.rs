@@ -276,6 +276,56 @@ pub const ERROR_PAGE_DEPTH_MAX: usize = 32;
 /// Bytes of a host name (RFC 1035 §2.3.4, without the root's).
 pub const HOST_NAME_BYTES_MAX: usize = 253;
 
+// Credentials.
+
+/// Bytes of one file of users, tokens or keys: a hundred thousand users. No flag: read at the start.
+pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 16 << 20;
+/// Users, and tokens, of all files together.
+pub const CREDENTIALS_MAX: usize = 100_000;
+/// Bytes of the name of a user, which stands in each line of the log.
+pub const USER_NAME_BYTES_MAX: usize = 256;
+/// Bytes of a password. No flag: a phrase of a hundred words has half of it.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Bytes of a bearer token: with many groups in it a JWT has 8 KiB.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Keys that sign tokens, over all files.
+pub const JWT_KEYS_MAX: usize = 64;
+/// Keys that one token is tried with, where it does not name its own. No flag: an RSA key takes
+/// 30 µs, and whoever sends nonsense has us try all of them.
+pub const JWT_KEYS_TRIED_MAX: usize = 8;
+/// Memory that one hashed password may take, in KiB. No flag: a line of the users file asks for it,
+/// and some are hashed at a time; OWASP asks for 19 MiB.
+pub const ARGON2_KIB_MAX: u32 = 256 * 1024;
+/// Rounds of argon2 over that memory.
+pub const ARGON2_ROUNDS_MAX: u32 = 32;
+/// Two to the power of this are the rounds of bcrypt: about 5 s.
+pub const BCRYPT_COST_MAX: u32 = 16;
+/// How long a credential that was checked is good without being checked again.
+pub const CREDENTIAL_REMEMBERED: Duration = Duration::from_secs(5 * 60);
+/// How long a credential that was refused is refused without being checked again. No flag: a page
+/// sends its twenty requests with it, and whoever makes a new user wants to try at once.
+pub const REFUSAL_REMEMBERED: Duration = Duration::from_secs(10);
+/// Guessed bytes of credentials that were checked and are remembered, over all workers. No flag: a
+/// password or short token has about 200.
+pub const CREDENTIALS_REMEMBERED_BYTES: u64 = 16 << 20;
+/// Credentials that were refused and are remembered.
+pub const REFUSALS_REMEMBERED: usize = 8 * 1024;
+/// What one worker remembers of the fields that it has seen, in slots and bytes of each. No flag:
+/// 2 MiB at most; it saves half a microsecond.
+pub const CREDENTIAL_MEMO_SLOTS: usize = 1024;
+pub const CREDENTIAL_MEMO_BYTES: usize = 2048;
+/// Addresses whose failures are counted, 8 bytes each; beyond, those that failed least or longest
+/// ago are forgotten. No flag: 512 KiB.
+pub const FAILING_ADDRESSES_MAX: usize = 64 * 1024;
+/// Wrong credentials that an address may send before it has to wait.
+pub const FAILURES_FREE: u32 = 4;
+/// The longest that an address waits after one more wrong credential.
+pub const FAILURE_PENALTY_MAX: Duration = Duration::from_secs(30);
+/// After so long without a wrong credential, those of an address are forgotten.
+pub const FAILURES_REMEMBERED: Duration = Duration::from_secs(10 * 60);
+/// Someones of one `--access` rule.
+pub const ACCESS_SOMEONES_MAX: usize = 1024;
+
 // Compression.
 
 /// Bytes of the smallest content that is compressed: below, the fields cost more than is saved.
@@ -485,6 +535,8 @@ const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);
 const _: () = assert!(CACHE_ENTRY_BYTES_DEFAULT <= CACHE_BYTES_DEFAULT);
 const _: () = assert!(PATCH_BYTES_DEFAULT <= PATCH_BYTES_MAX);
 const _: () = assert!(HANDSHAKE_FRAGMENT_BYTES_MAX > 0xffff);
+const _: () = assert!(CREDENTIAL_MEMO_BYTES <= TOKEN_BYTES_MAX);
+const _: () = assert!(FAILURE_PENALTY_MAX.as_secs() < FAILURES_REMEMBERED.as_secs());
 const _: () = assert!(
     TICKET_SECONDS <= TICKET_KEY_SECONDS,
     "a ticket outlives no key"
