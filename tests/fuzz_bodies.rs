@@ -9,6 +9,7 @@ use downpour::listing::fuzz as listing;
 use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
 use downpour::proto::h2::fuzz::{fuzz_frames, fuzz_program};
 use downpour::proto::h2::hpack::fuzz::{fuzz_blocks, fuzz_huffman};
+use downpour::record::fuzz::fuzz_lines;
 use downpour::route::fuzz::{fuzz_names, fuzz_rule_files, fuzz_steering};
 use downpour::tls::fuzz as tls;
 
@@ -174,6 +175,13 @@ const NAMES: &[&[u8]] = &[
     b"/a/**/{b,c?}/[!a-z]*.css\n/a/x/y/b/1.css",
     b"*.a.example\nX.A.example.:80",
     b"[::1]\n[0:0::1]:443",
+];
+
+/// Path, query, host, `Referer`, `User-Agent`, user and id of a request.
+const LOGGED: &[&[u8]] = &[
+    b"/a/b.css\nv=1\na.example\nhttps://a.example/\nMozilla/5.0 (X11; Linux x86_64)\nanna\n01-ab",
+    b"/\" 200 0 \"-\r\x1b[2J\n\\\n{\"a\":1}\n\xff\xc3\xa4\xe2\x80\xa8\n\"\nan na\na b",
+    b"*\n\n\n\n\n\n",
 ];
 
 /// Bytes that parsers stumble over.
@@ -343,4 +351,9 @@ fn rule_files() {
 #[test]
 fn names() {
     run(NAMES, 12, fuzz_names);
+}
+
+#[test]
+fn logged_texts() {
+    run_rounds(LOGGED, 18, ROUNDS / 4, fuzz_lines);
 }

@@ -4,6 +4,7 @@
 //! runs an ordinary Tokio runtime on the main thread; it talks to workers through their mailboxes
 //! only and never sees a request.
 
+pub mod access_log;
 pub mod certificates;
 pub mod descriptors;
 pub mod listeners;

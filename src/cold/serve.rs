@@ -79,7 +79,11 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
     }
     notes.lines.iter().for_each(|line| log::info!("{line}"));
     let watcher = Some(watcher);
-    let duties = Duties { keeper, watcher };
+    let duties = Duties {
+        keeper,
+        watcher,
+        access_log: None,
+    };
     let exit_code = cold.run(workers, duties, config.timeouts.grace);
     drop(listeners); // Removes the files of Unix sockets.
     Ok(exit_code)
