@@ -2,6 +2,7 @@
 //!
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
+use downpour::handler::resources::fuzz as resources;
 use downpour::http::fuzz::{
     fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
 };
@@ -182,6 +183,23 @@ const LOGGED: &[&[u8]] = &[
     b"/a/b.css\nv=1\na.example\nhttps://a.example/\nMozilla/5.0 (X11; Linux x86_64)\nanna\n01-ab",
     b"/\" 200 0 \"-\r\x1b[2J\n\\\n{\"a\":1}\n\xff\xc3\xa4\xe2\x80\xa8\n\"\nan na\na b",
     b"*\n\n\n\n\n\n",
+/// Documents, and patches behind a NUL.
+const PATCHES: &[&[u8]] = &[
+    b"{\"a\":[1,{\"b\":null}]}\0{\"a\":{\"c\":null},\"d\":[1.5e3]}",
+    b"[[1],{}]\0[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/-\"},{\"op\":\"move\",\"from\":\"/0\",\
+      \"path\":\"/1/a\"},{\"op\":\"test\",\"path\":\"/0/a/0\",\"value\":1}]",
+    b"{\"~/\":\"\\ud83d\\ude00\"}\0[{\"op\":\"replace\",\"path\":\"/~0~1\",\"value\":[[[]]]},\
+      {\"op\":\"add\",\"path\":\"/~0~1/0/0/-\",\"value\":{}},{\"op\":\"remove\",\"path\":\"/~0~1\"}]",
+];
+
+const CONTENT_RANGES: &[&[u8]] = &[
+    b"bytes 0-99/100",
+    b"bytes 18446744073709551614-18446744073709551615/*",
+];
+
+const DIGESTS: &[&[u8]] = &[
+    b"sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:;a=1, md5=:AAAA:\nsha-512=3,sha-256=10",
+    b"sha-512=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:\nsha-256=0;x, unixsum=1",
 ];
 
 /// Bytes that parsers stumble over.
@@ -336,6 +354,21 @@ fn listing_queries() {
 #[test]
 fn listed_names() {
     run_rounds(LISTED_NAMES, 17, ROUNDS / 10, listing::fuzz_names);
+}
+
+#[test]
+fn patches() {
+    run(PATCHES, 18, resources::fuzz_patch);
+}
+
+#[test]
+fn content_ranges() {
+    run(CONTENT_RANGES, 19, resources::fuzz_content_range);
+}
+
+#[test]
+fn digests() {
+    run(DIGESTS, 20, resources::fuzz_digests);
 }
 
 #[test]

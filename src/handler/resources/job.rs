@@ -71,6 +71,9 @@ impl Job {
             _ => self.place()?,
         };
         let present = place.look()?;
+        if present.is_none() && self.head.method() == Method::Patch {
+            return Err(Refusal::new(Status::NOT_FOUND));
+        }
         self.check(present.as_ref())?;
         Ok(Upload {
             draft: Draft::long(&place.directory, present.as_ref())?,

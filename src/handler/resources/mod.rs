@@ -11,11 +11,17 @@
 //! Nothing here runs on a worker but the waiting: all that asks the disk is done by the threads of
 //! a pool of its own, which nobody else holds up.
 
+mod byte_range;
 mod content;
 mod digest;
 mod done;
 mod draft;
+#[doc(hidden)]
+pub mod fuzz;
 mod job;
+mod member;
+mod patch;
+mod patching;
 mod place;
 mod refusal;
 mod stripes;
@@ -27,21 +33,27 @@ mod turns;
 use std::future::Future;
 use std::sync::Arc;
 
-use content::run;
+use tokio::sync::Semaphore;
+
+use byte_range::WrittenRange;
+use content::{Content, run};
 use digest::DigestFields;
 use done::Done;
 use job::Job;
+use patch::PatchFormat;
+use patching::{ACCEPT_PATCH, Patching};
 use refusal::{Refusal, Result};
 use stripes::Stripes;
 use target::Target;
 use turns::Turns;
 
 use crate::base::limits::{
-    PATCH_BYTES_DEFAULT, WRITE_BODY_BYTES_DEFAULT, WRITE_THREADS, WRITES_WAITING_MAX,
+    PATCH_BYTES_DEFAULT, PATCHES_AT_ONCE_MAX, WRITE_BODY_BYTES_DEFAULT, WRITE_THREADS,
+    WRITES_WAITING_MAX,
 };
 use crate::exchange::{Answer, RequestBody};
 use crate::handler::files::{FileServices, Site};
-use crate::http::{Fields, Method, OwnedRequestHead, Status};
+use crate::http::{Fields, Method, OwnedRequestHead, Status, media_type};
 use crate::task::Pool;
 
 /// How resources are written.
@@ -87,6 +99,8 @@ struct Shared {
     pool: Pool,
     turns: Turns,
     stripes: Stripes,
+    /// For each document that is patched.
+    patches: Arc<Semaphore>,
 }
 
 impl Resources {
@@ -97,6 +111,7 @@ impl Resources {
             pool: Pool::new(WRITE_THREADS, WRITES_WAITING_MAX),
             turns: Turns::default(),
             stripes: Stripes::default(),
+            patches: Arc::new(Semaphore::new(PATCHES_AT_ONCE_MAX)),
         }))
     }
 
@@ -111,6 +126,9 @@ impl Resources {
             }
         }
     }
+
+    /// The value of `Accept-Patch` (RFC 5789 §3.1).
+    pub const ACCEPT_PATCH: &str = ACCEPT_PATCH;
 
     /// The value of `Allow` for a path that may be written.
     pub fn allow(raw_path: &[u8]) -> &'static str {
@@ -142,26 +160,72 @@ async fn perform(shared: Arc<Shared>, write: Write) -> Result<Done> {
     match method {
         Method::Put if !job.target.is_collection() => put(job, body).await,
         Method::Delete => delete(job).await,
+        Method::Post if job.target.is_collection() => post(job, body).await,
+        Method::Patch if !job.target.is_collection() => patch(job, body).await,
         _ => Err(not_allowed(&job.target)),
     }
 }
 
 async fn put(job: Job, body: RequestBody) -> Result<Done> {
-    {
-        let list = job.head.list();
-        refuse_what_is_no_whole_state(&Fields::new(&list))?;
-    }
+    refuse_what_is_no_whole_state(&Fields::new(&job.head.list()))?;
+    let content = take(&job, body, job.shared.settings.body_bytes_max).await?;
     let shared = Arc::clone(&job.shared);
-    let preparing = job.clone();
-    let prepare = move || preparing.prepare();
-    let bytes_max = shared.settings.body_bytes_max;
-    let content = content::take(body, bytes_max, &shared.pool, prepare).await?;
     let turn = shared.turns.take(job.target.key()).await;
     run(&shared.pool, move || {
         let _turn = turn;
         job.put(content)
     })
     .await
+}
+
+/// A member under a fresh name, which is nobody else's: it waits for no turn.
+async fn post(job: Job, body: RequestBody) -> Result<Done> {
+    let name = {
+        let list = job.head.list();
+        let fields = Fields::new(&list);
+        refuse_what_is_no_whole_state(&fields)?;
+        member::fresh_name(value_of(&fields, "content-type"))
+    };
+    let job = Job {
+        target: job.target.member(&name)?,
+        ..job
+    };
+    let content = take(&job, body, job.shared.settings.body_bytes_max).await?;
+    let shared = Arc::clone(&job.shared);
+    run(&shared.pool, move || job.put(content)).await
+}
+
+async fn patch(job: Job, body: RequestBody) -> Result<Done> {
+    let patching = patching_of(&Fields::new(&job.head.list()))?;
+    let shared = Arc::clone(&job.shared);
+    let settings = &shared.settings;
+    let bytes_max = match patching {
+        Patching::Document(_) => settings.patch_bytes_max.min(settings.body_bytes_max),
+        Patching::Bytes(range) => {
+            if body.length().is_some_and(|length| length != range.len) {
+                let reason = "The content is not as long as its Content-Range says";
+                return Err(Refusal::because(Status::BAD_REQUEST, reason));
+            }
+            settings.body_bytes_max
+        }
+    };
+    let content = take(&job, body, bytes_max).await?;
+    let turn = shared.turns.take(job.target.key()).await;
+    let permit = match patching {
+        Patching::Document(_) => Arc::clone(&shared.patches).acquire_owned().await.ok(),
+        Patching::Bytes(_) => None,
+    };
+    run(&shared.pool, move || {
+        let _held = (turn, permit);
+        job.patch(patching, content)
+    })
+    .await
+}
+
+async fn take(job: &Job, body: RequestBody, bytes_max: u64) -> Result<Content> {
+    let preparing = job.clone();
+    let prepare = move || preparing.prepare();
+    content::take(body, bytes_max, &job.shared.pool, prepare).await
 }
 
 async fn delete(job: Job) -> Result<Done> {
@@ -190,6 +254,26 @@ fn refuse_what_is_no_whole_state(fields: &Fields<'_>) -> Result<()> {
         return Err(Refusal::because(Status::BAD_REQUEST, reason));
     }
     refuse_encoded(fields)
+}
+
+/// How a PATCH is meant, by its media type (RFC 5789 §2.2).
+fn patching_of(fields: &Fields<'_>) -> Result<Patching> {
+    refuse_encoded(fields)?;
+    let content_type = value_of(fields, "content-type").unwrap_or_default();
+    let content_type = std::str::from_utf8(content_type).unwrap_or_default();
+    let essence = media_type::essence(content_type);
+    if let Some(format) = PatchFormat::of(essence) {
+        return Ok(Patching::Document(format));
+    }
+    if !essence.eq_ignore_ascii_case(media_type::UNKNOWN) {
+        let reason = "A patch of this type is not understood";
+        let refusal = Refusal::because(Status::UNSUPPORTED_MEDIA_TYPE, reason);
+        return Err(refusal.with("Accept-Patch", ACCEPT_PATCH));
+    }
+    let range = value_of(fields, "content-range").and_then(WrittenRange::parse);
+    let reason = "A patch of bytes says by Content-Range which they are";
+    let range = range.ok_or_else(|| Refusal::because(Status::BAD_REQUEST, reason))?;
+    Ok(Patching::Bytes(range))
 }
 
 /// RFC 9110 §15.5.16
