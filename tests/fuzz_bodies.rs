@@ -183,6 +183,8 @@ const LOGGED: &[&[u8]] = &[
     b"/a/b.css\nv=1\na.example\nhttps://a.example/\nMozilla/5.0 (X11; Linux x86_64)\nanna\n01-ab",
     b"/\" 200 0 \"-\r\x1b[2J\n\\\n{\"a\":1}\n\xff\xc3\xa4\xe2\x80\xa8\n\"\nan na\na b",
     b"*\n\n\n\n\n\n",
+];
+
 /// Documents, and patches behind a NUL.
 const PATCHES: &[&[u8]] = &[
     b"{\"a\":[1,{\"b\":null}]}\0{\"a\":{\"c\":null},\"d\":[1.5e3]}",

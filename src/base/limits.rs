@@ -417,11 +417,6 @@ pub const WRITE_ATTEMPTS_MAX: usize = 3;
 /// Locks of the moment in which a name gets its new content; names share them. No flag: they are
 /// held for microseconds.
 pub const WRITE_STRIPES: usize = 256;
-/// Bytes of the content of a request that writes. Flag: `--max-body-bytes`.
-pub const WRITE_BODY_BYTES_DEFAULT: u64 = 16 << 20;
-/// Bytes of a document that is patched as a whole, before and after, and of the patch. Flag:
-/// `--max-patch-bytes`.
-pub const PATCH_BYTES_DEFAULT: u64 = 1 << 20;
 /// Operations of one JSON Patch. No flag: each of them may move a whole array.
 pub const PATCH_OPERATIONS_MAX: usize = 1000;
 /// What the operations of a JSON Patch may copy and add, as a multiple of the bytes that the
@@ -436,10 +431,6 @@ pub const COLLECTION_PAGE_MAX: usize = 1000;
 pub const COLLECTION_PAGE_DEFAULT: usize = 100;
 /// Bytes of an `Idempotency-Key`. No flag: a UUID has 36.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
-/// How long an answer is replayed. Flag: `--idempotency-ttl`.
-pub const IDEMPOTENCY_TTL_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes of answers that are kept to be replayed. Flag: `--idempotency-bytes`.
-pub const IDEMPOTENCY_BYTES_DEFAULT: u64 = 64 << 20;
 /// An unfinished file of an earlier run is removed when nothing has happened to it for so long.
 pub const DRAFT_LEFT_AFTER: Duration = Duration::from_secs(60);
 

@@ -48,8 +48,7 @@ use target::Target;
 use turns::Turns;
 
 use crate::base::limits::{
-    PATCH_BYTES_DEFAULT, PATCHES_AT_ONCE_MAX, WRITE_BODY_BYTES_DEFAULT, WRITE_THREADS,
-    WRITES_WAITING_MAX,
+    BODY_BYTES_DEFAULT, PATCH_BYTES_DEFAULT, PATCHES_AT_ONCE_MAX, WRITE_THREADS, WRITES_WAITING_MAX,
 };
 use crate::exchange::{Answer, RequestBody};
 use crate::handler::files::{FileServices, Site};
@@ -74,7 +73,7 @@ impl Default for WriteSettings {
         WriteSettings {
             require_preconditions: false,
             create_directories: true,
-            body_bytes_max: WRITE_BODY_BYTES_DEFAULT,
+            body_bytes_max: BODY_BYTES_DEFAULT,
             patch_bytes_max: PATCH_BYTES_DEFAULT,
         }
     }
