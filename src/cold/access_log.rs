@@ -215,7 +215,7 @@ impl Writer {
     fn tell_losses(&mut self, is_last: bool) {
         let dropped = self.readers.iter().map(EntryReader::dropped).sum::<u64>();
         let all = dropped + self.output.lost;
-        let Some(lines) = self.losses.to_tell(all, Instant::now(), is_last) else {
+        let Some(lines) = self.losses.due(all, Instant::now(), is_last) else {
             return;
         };
         match self.output.fault.take() {
@@ -241,7 +241,7 @@ struct Losses {
 
 impl Losses {
     /// Lines that are to be told now, of `all` that were lost since the start.
-    fn to_tell(&mut self, all: u64, now: Instant, is_last: bool) -> Option<u64> {
+    fn due(&mut self, all: u64, now: Instant, is_last: bool) -> Option<u64> {
         let is_early = |at: Instant| now.duration_since(at) < ACCESS_DROPS_TOLD_PAUSE;
         if all == self.told || (!is_last && self.told_at.is_some_and(is_early)) {
             return None;
@@ -553,19 +553,19 @@ mod tests {
     fn losses_are_told_once_in_a_while_and_at_the_end() {
         let mut losses = Losses::default();
         let start = Instant::now();
-        assert_eq!(losses.to_tell(0, start, true), None);
-        assert_eq!(losses.to_tell(3, start, false), Some(3));
-        assert_eq!(losses.to_tell(5, start, false), None);
+        assert_eq!(losses.due(0, start, true), None);
+        assert_eq!(losses.due(3, start, false), Some(3));
+        assert_eq!(losses.due(5, start, false), None);
         assert_eq!(
-            losses.to_tell(5, start + ACCESS_DROPS_TOLD_PAUSE, false),
+            losses.due(5, start + ACCESS_DROPS_TOLD_PAUSE, false),
             Some(2)
         );
         assert_eq!(
-            losses.to_tell(6, start + ACCESS_DROPS_TOLD_PAUSE, true),
+            losses.due(6, start + ACCESS_DROPS_TOLD_PAUSE, true),
             Some(1)
         );
         assert_eq!(
-            losses.to_tell(6, start + ACCESS_DROPS_TOLD_PAUSE * 2, true),
+            losses.due(6, start + ACCESS_DROPS_TOLD_PAUSE * 2, true),
             None
         );
     }

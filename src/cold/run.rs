@@ -288,7 +288,10 @@ fn name(worker: &Handle) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cold::access_log::{self, Target};
+    use crate::record::Format;
     use std::future::ready;
+    use std::sync::Arc;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -305,6 +308,25 @@ mod tests {
         assert_eq!(now(again), End::Again(Order::Interrupt));
         let limit = Duration::from_millis(20);
         assert_eq!(now(drain(pending(), pending(), limit)), End::Cut);
+    }
+
+    #[test]
+    fn sighup_reaches_certificates_and_the_access_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("access.log");
+        let target = Target::of(&path);
+        let access_log = access_log::start(Vec::new(), target, Format::Json, Arc::default());
+        let access_log = access_log.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let reload = Notify::new();
+        let hangup = Hangup {
+            certificates: Some(&reload),
+            access_log: Some(&access_log),
+        };
+        hangup.pass_on();
+        now(reload.notified());
+        assert!(access_log.finish());
+        assert!(path.exists());
     }
 
     #[test]
