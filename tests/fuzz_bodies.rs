@@ -2,6 +2,7 @@
 //!
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
+use downpour::access::credentials::fuzz::{fuzz_access, fuzz_authorization, fuzz_subject};
 use downpour::http::fuzz::{
     fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
 };
@@ -176,6 +177,29 @@ const NAMES: &[&[u8]] = &[
     b"[::1]\n[0:0::1]:443",
 ];
 
+/// The last is the token of RFC 7515 §A.1, whose secret is not known here.
+const AUTHORIZATIONS: &[&[u8]] = &[
+    b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+    b"basic YWxpY2U6c2VjcmV0",
+    b"Bearer test",
+    b"Digest username=\"a\", realm=\"b\"",
+    b"Bearer eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
+      eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVl\
+      fQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+];
+
+const SUBJECTS: &[&[u8]] = &[
+    b"CN=alice,O=Rain\\, Inc.",
+    b"C=DE,OU=x+CN=Gr\\C3\\BCn",
+    b"1.2.3=#0403414243,CN=a",
+];
+
+const ACCESS_RULES: &[&[u8]] = &[
+    b"/notes/** read=anyone write=users",
+    b"*.txt read=user:alice,cert:\"a b\",claim:groups=x write=nobody",
+    b"write=claim:scope=write",
+];
+
 /// Bytes that parsers stumble over.
 const HOSTILE: &[u8] = b"\r\n\0 \t:;,%/.\"*-#?@[]\x7f\x80\xff0Ff";
 
@@ -343,4 +367,19 @@ fn rule_files() {
 #[test]
 fn names() {
     run(NAMES, 12, fuzz_names);
+}
+
+#[test]
+fn authorizations() {
+    run(AUTHORIZATIONS, 18, fuzz_authorization);
+}
+
+#[test]
+fn subjects() {
+    run(SUBJECTS, 19, fuzz_subject);
+}
+
+#[test]
+fn access_rules() {
+    run(ACCESS_RULES, 20, fuzz_access);
 }
