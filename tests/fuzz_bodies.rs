@@ -3,6 +3,7 @@
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
 use downpour::handler::resources::fuzz as resources;
+use downpour::access::credentials::fuzz::{fuzz_access, fuzz_authorization, fuzz_subject};
 use downpour::http::fuzz::{
     fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
 };
@@ -204,6 +205,29 @@ const DIGESTS: &[&[u8]] = &[
     b"sha-512=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:\nsha-256=0;x, unixsum=1",
 ];
 
+/// The last is the token of RFC 7515 §A.1, whose secret is not known here.
+const AUTHORIZATIONS: &[&[u8]] = &[
+    b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+    b"basic YWxpY2U6c2VjcmV0",
+    b"Bearer test",
+    b"Digest username=\"a\", realm=\"b\"",
+    b"Bearer eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
+      eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVl\
+      fQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+];
+
+const SUBJECTS: &[&[u8]] = &[
+    b"CN=alice,O=Rain\\, Inc.",
+    b"C=DE,OU=x+CN=Gr\\C3\\BCn",
+    b"1.2.3=#0403414243,CN=a",
+];
+
+const ACCESS_RULES: &[&[u8]] = &[
+    b"/notes/** read=anyone write=users",
+    b"*.txt read=user:alice,cert:\"a b\",claim:groups=x write=nobody",
+    b"write=claim:scope=write",
+];
+
 /// Bytes that parsers stumble over.
 const HOSTILE: &[u8] = b"\r\n\0 \t:;,%/.\"*-#?@[]\x7f\x80\xff0Ff";
 
@@ -391,4 +415,19 @@ fn names() {
 #[test]
 fn logged_texts() {
     run_rounds(LOGGED, 18, ROUNDS / 4, fuzz_lines);
+}
+
+#[test]
+fn authorizations() {
+    run(AUTHORIZATIONS, 18, fuzz_authorization);
+}
+
+#[test]
+fn subjects() {
+    run(SUBJECTS, 19, fuzz_subject);
+}
+
+#[test]
+fn access_rules() {
+    run(ACCESS_RULES, 20, fuzz_access);
 }

@@ -7,7 +7,6 @@ use crate::base::Now;
 use crate::http::{FieldWriter, RequestHead, Status};
 
 /// One worker's gate.
-#[derive(Debug)]
 pub struct Gate;
 
 /// Who is at the other end of a connection.

@@ -278,7 +278,7 @@ pub const HOST_NAME_BYTES_MAX: usize = 253;
 
 // Credentials.
 
-/// Bytes of one file of users, tokens or keys: a hundred thousand users. No flag: read at the start.
+/// Bytes of one file of users, tokens or keys. No flag: a hundred thousand users have so many.
 pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 16 << 20;
 /// Users, and tokens, of all files together.
 pub const CREDENTIALS_MAX: usize = 100_000;

@@ -10,7 +10,7 @@ use super::asked::Asked;
 use super::keys::{self, Form};
 use super::settings::Settings;
 use super::usage::Refusal;
-use super::{PrecompressArgs, ServeArgs, StartError};
+use super::{HashPasswordArgs, HashTokenArgs, PrecompressArgs, ServeArgs, StartError};
 
 const SERVE_EXAMPLES: &str = "\
 Every flag is an environment variable too: --cache-size is DOWNPOUR_CACHE_SIZE,
@@ -73,6 +73,16 @@ enum Words {
     /// worth it, as small as they get. A form that has the time of its source is current and stays.
     /// Ctrl-C leaves nothing half done.
     Precompress(PrecompressArgs),
+    /// Make a line of the file with users, out of a password
+    ///
+    /// Asks for the password twice; where the input is no terminal, its first line is the password.
+    /// Prints NAME:HASH.
+    HashPassword(HashPasswordArgs),
+    /// Make a bearer token, and the line of the file with tokens that knows it
+    ///
+    /// Prints the line on standard output and the token, which is shown this once, on standard
+    /// error.
+    HashToken(HashTokenArgs),
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +119,10 @@ pub enum Command {
     Schema,
     /// Make sidecars.
     Precompress(PrecompressArgs),
+    /// Print a line for a user.
+    HashPassword(HashPasswordArgs),
+    /// Print a token and its line.
+    HashToken(HashTokenArgs),
 }
 
 /// The definition of every command and flag, from which `docs/flags.md` is written.
@@ -136,6 +150,8 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Command, Refusa
     };
     let command = match &line.command {
         Words::Precompress(args) => Ok(Command::Precompress(args.clone())),
+        Words::HashPassword(args) => Ok(Command::HashPassword(args.clone())),
+        Words::HashToken(args) => Ok(Command::HashToken(args.clone())),
         Words::Serve(args) => asked("serve", args).map(Command::Serve),
         Words::Doctor => Ok(Command::Doctor),
         Words::Check(check) => Ok(Command::Check(check.file.clone())),

@@ -2,7 +2,7 @@
 //!
 //! Everything is parsed once into types that cannot be wrong; nothing behind it checks again.
 //! The room reads no clock and opens no socket, and no file but the one that `--config` names; of
-//! the machine it knows what [`Machine`] tells it.
+//! the machine it knows what [`Machine`] tells it. A password is no flag: it is asked for.
 //!
 //! ```text
 //! command line + environment --args--> Settings --\
@@ -18,6 +18,7 @@ pub mod args;
 pub mod asked;
 pub mod checked;
 pub mod cpus;
+pub mod credential_args;
 pub mod error;
 pub mod file;
 mod file_rules;
@@ -25,6 +26,7 @@ mod keys;
 pub mod listen;
 pub mod precompress_args;
 mod problems;
+mod prompt;
 pub mod quantity;
 pub mod record;
 pub mod record_args;
@@ -52,6 +54,7 @@ pub use access::{AccessTexts, CredentialTexts, ServerAccess};
 pub use args::Command;
 pub use asked::Asked;
 pub use checked::{CacheConfig, Config, Limits, LogConfig, Machine, Timeouts};
+pub use credential_args::{HashPasswordArgs, HashTokenArgs};
 pub use error::StartError;
 pub use listen::Listen;
 pub use precompress_args::PrecompressArgs;

@@ -145,7 +145,7 @@ fn penalty(count: u32) -> Duration {
 }
 
 fn tenths(now: Millis) -> u64 {
-    now.0 / TENTH_MS & TIME_MASK
+    (now.0 / TENTH_MS) & TIME_MASK
 }
 
 impl Record {

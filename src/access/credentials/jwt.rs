@@ -237,7 +237,9 @@ pub(super) mod tests {
     /// The vector of RFC 7515 §A.1.
     #[test]
     fn the_example_of_rfc_7515_is_verified() {
-        let set = r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
+        let secret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjA\
+                      zZr1Z9CAow";
+        let set = json!({"kty": "oct", "k": secret}).to_string();
         let settings = AuthSettings {
             issuers: vec!["joe".to_owned()],
             name_claim: "iss".to_owned(),

@@ -268,7 +268,11 @@ proptest! {
     }
 
     #[test]
-    fn no_token_is_too_strange(header in ".{0,40}", payload in ".{0,40}", rest in "[a-z._=-]{0,9}") {
+    fn no_token_is_too_strange(
+        header in ".{0,40}",
+        payload in ".{0,40}",
+        rest in "[a-z._=-]{0,9}",
+    ) {
         let [header, payload] = [header, payload].map(|part| STANDARD.encode(part));
         fuzz::fuzz_authorization(format!("bearer {header}.{payload}.{rest}").as_bytes());
     }
@@ -279,7 +283,9 @@ proptest! {
     }
 
     #[test]
-    fn no_access_rule_is_too_strange(text in "([ ,=:\"*/]|read=|write=|user|claim:|cert|any|.){0,20}") {
+    fn no_access_rule_is_too_strange(
+        text in "([ ,=:\"*/]|read=|write=|user|claim:|cert|any|.){0,20}",
+    ) {
         fuzz::fuzz_access(text.as_bytes());
     }
 }
