@@ -2,8 +2,8 @@
 //!
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
-use downpour::handler::resources::fuzz as resources;
 use downpour::access::credentials::fuzz::{fuzz_access, fuzz_authorization, fuzz_subject};
+use downpour::handler::resources::fuzz as resources;
 use downpour::http::fuzz::{
     fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
 };

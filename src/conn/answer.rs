@@ -7,6 +7,7 @@ use crate::handler::files::{Served, Why};
 use crate::handler::sites::{SiteId, Sites};
 use crate::handler::{errors, redirect};
 use crate::http::{FieldForm, FieldWriter, Method, RequestHead, Status};
+use crate::record::{Counters, Refusal};
 use crate::route::{Route, route};
 
 use super::reception::Reception;
@@ -47,17 +48,27 @@ pub(super) struct Question<'a> {
     pub(super) form: FieldForm,
     /// It comes again, with what was found out.
     pub(super) found: Option<Found>,
+    /// It came where counters are told, and sites are not served.
+    pub(super) is_for_metrics: bool,
+    /// The server is about to end.
+    pub(super) is_draining: bool,
 }
 
 /// Asks the rooms. The visit is that of the request.
 #[inline]
 pub(super) fn reply<'a>(
     sites: &'a mut Sites,
-    reception: Option<(&mut Reception, &mut Visit)>,
+    mut reception: Option<(&mut Reception, &mut Visit)>,
     now: Now,
     question: Question<'_>,
 ) -> (Reply<'a>, Option<SiteId>) {
     let request = question.request;
+    if let Some((reception, _)) = &mut reception {
+        let told = (question.is_for_metrics, question.is_draining);
+        if let Some(answer) = reception.answer(request, told) {
+            return (made(answer), None);
+        }
+    }
     if let Some(port) = question.https_port {
         return (made(redirect::to_https(request, port)), None);
     }
@@ -68,7 +79,8 @@ pub(super) fn reply<'a>(
     if let Some((reception, visit)) = reception
         && let Some(gate) = &mut reception.gate
     {
-        if let Some(reply) = ask(gate, site, visit, now, question) {
+        let asked = (gate, &*reception.counters);
+        if let Some(reply) = ask(asked, site, visit, now, question) {
             return (reply, Some(site));
         }
         is_writable = visit.passed.is_writable;
@@ -82,17 +94,18 @@ pub(super) fn reply<'a>(
 
 /// What the gate says instead of letting a request pass.
 fn ask<'a>(
-    gate: &mut Gate,
+    (gate, counters): (&mut Gate, &Counters),
     site: SiteId,
     visit: &mut Visit,
     now: Now,
     question: Question<'_>,
 ) -> Option<Reply<'a>> {
-    let nobody = Peer::default();
     let mut out = FieldWriter::new(&mut visit.fields, question.form);
     let asked = gate::Question {
         head: question.request,
-        peer: question.peer.unwrap_or(&nobody),
+        address: visit.address,
+        certificate: question.peer.and_then(|peer| peer.certificate.as_deref()),
+        is_secure: visit.is_secure,
         now,
         found: question.found,
     };
@@ -102,11 +115,25 @@ fn ask<'a>(
             None
         }
         Asked::Preflight => Some(made(errors::preflight_answer())),
-        Asked::Refused { status, reason } => {
+        Asked::Refused {
+            status,
+            reason,
+            why,
+        } => {
+            count_refused(counters, why);
             let head_only = question.request.method == Method::Head;
             Some(made(errors::error_answer(status, reason, head_only)))
         }
         Asked::Work(work) => Some(Reply::Slow(Slow::Work(work))),
+    }
+}
+
+fn count_refused(counters: &Counters, why: gate::Why) {
+    match why {
+        gate::Why::Address => counters.on_refused(Refusal::Address),
+        gate::Why::Limit => counters.on_refused(Refusal::Rate),
+        gate::Why::Credential => counters.on_auth_failure(),
+        gate::Why::Permission => {}
     }
 }
 

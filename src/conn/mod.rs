@@ -23,7 +23,7 @@ mod streams;
 mod visit;
 
 pub use accept::{ConnectionCount, ListenerKind};
-pub use reception::{InFlight, Metrics, Reception};
+pub use reception::{InFlight, Metrics, ReceptionSettings};
 pub use services::{ConnectionSettings, Event, Services};
 
 use std::collections::VecDeque;

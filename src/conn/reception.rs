@@ -7,27 +7,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::access::gate::{Gate, Peer};
-use crate::http::RequestHead;
-use crate::record::{Counters, Recorder, RequestId, RequestIds};
+use crate::access::gate::{Gate, GateSettings, Peer};
+use crate::exchange::Answer;
+use crate::handler::{errors, told};
+use crate::http::{Method, RequestHead, Status};
+use crate::record::{Counters, Recorder, Refusal, RequestId, RequestIds};
 
 use super::visit::since_epoch;
 
-/// The reception of one worker.
-pub struct Reception {
-    /// Where some site has rules about access.
-    pub gate: Option<Gate>,
+/// What the reception of one worker is made of, on the worker's own thread.
+pub struct ReceptionSettings {
+    /// What all gates share.
+    pub gate: Arc<GateSettings>,
     /// Where requests are logged.
     pub recorder: Option<Recorder>,
     pub counters: Arc<Counters>,
-    /// Somebody reads the counters.
-    pub counts: bool,
     /// Answers say `X-Request-Id`.
     pub says_request_id: bool,
     /// The path that says whether the server is well.
     pub health: Option<Box<str>>,
     pub metrics: Option<Metrics>,
     pub in_flight: Option<InFlight>,
+}
+
+/// The reception of one worker.
+pub(super) struct Reception {
+    settings: Arc<GateSettings>,
+    /// Where some site has rules about access.
+    pub(super) gate: Option<Gate>,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) says_request_id: bool,
+    health: Option<Box<str>>,
+    metrics: Option<Metrics>,
+    in_flight: Option<InFlight>,
     ids: RequestIds,
     /// When this turn of the worker's loop began, once somebody has asked.
     turn_began: Option<Duration>,
@@ -48,22 +61,75 @@ pub struct InFlight {
 }
 
 /// One of them.
+#[derive(Debug)]
 pub(super) struct Flight(Arc<AtomicUsize>);
 
+/// There are as many as there may be.
+#[derive(Debug)]
+pub(super) struct Overloaded;
+
 impl Reception {
-    /// One that asks nothing and tells nothing, but counts for itself.
-    pub fn new(counters: Arc<Counters>) -> Reception {
+    pub(super) fn new(settings: ReceptionSettings) -> Reception {
         Reception {
-            gate: None,
-            recorder: None,
-            counters,
-            counts: false,
-            says_request_id: false,
-            health: None,
-            metrics: None,
-            in_flight: None,
+            gate: Gate::new(&settings.gate),
+            settings: settings.gate,
+            recorder: settings.recorder,
+            counters: settings.counters,
+            says_request_id: settings.says_request_id,
+            health: settings.health,
+            metrics: settings.metrics,
+            in_flight: settings.in_flight,
             ids: RequestIds::random(),
             turn_began: None,
+        }
+    }
+
+    /// True when somebody is told of each request.
+    pub(super) fn records(&self) -> bool {
+        self.recorder.is_some() || self.metrics.is_some()
+    }
+
+    /// What is answered without asking any site: the counters, and whether the server is well.
+    #[inline]
+    pub(super) fn answer(
+        &self,
+        request: &RequestHead<'_>,
+        (is_for_metrics, is_draining): (bool, bool),
+    ) -> Option<Answer> {
+        if is_for_metrics {
+            return Some(self.answer_metrics(request));
+        }
+        let health = self.health.as_ref()?;
+        if health.as_bytes() != request.path {
+            return None;
+        }
+        let reads = matches!(request.method, Method::Get | Method::Head);
+        reads.then(|| told::health(!is_draining, request.method == Method::Head))
+    }
+
+    #[cold]
+    fn answer_metrics(&self, request: &RequestHead<'_>) -> Answer {
+        let head_only = request.method == Method::Head;
+        match &self.metrics {
+            Some(metrics) if metrics.path.as_bytes() == request.path => match request.method {
+                Method::Get | Method::Head => told::metrics((metrics.render)(), head_only),
+                _ => errors::method_not_allowed_answer(head_only),
+            },
+            _ => errors::error_answer(Status::NOT_FOUND, "", head_only),
+        }
+    }
+
+    /// One more request for the slow lane; `Err`: there are enough.
+    pub(super) fn take_off(&self) -> Result<Option<Flight>, Overloaded> {
+        match &self.in_flight {
+            None => Ok(None),
+            Some(in_flight) => match in_flight.take_off() {
+                Some(flight) => Ok(Some(flight)),
+                None => {
+                    self.counters.on_refused(Refusal::Overload);
+                    Err(Overloaded)
+                }
+            },
         }
     }
 
@@ -75,7 +141,7 @@ impl Reception {
     /// About when the bytes came that are being acted on.
     #[inline]
     pub(super) fn turn_began(&mut self) -> Duration {
-        if self.recorder.is_none() && !self.counts {
+        if !self.records() {
             return Duration::ZERO;
         }
         *self.turn_began.get_or_insert_with(since_epoch)
@@ -85,19 +151,26 @@ impl Reception {
     #[inline]
     pub(super) fn address_of(
         &self,
-        _request: &RequestHead<'_>,
+        request: &RequestHead<'_>,
         peer: Option<&Peer>,
     ) -> Option<IpAddr> {
-        peer?.address
+        self.settings.address_of(peer?, &request.fields)
     }
 
     /// The name of a request: one that a trusted peer has given it, or a new one.
     #[inline]
     pub(super) fn id_of(
         &mut self,
-        _request: &RequestHead<'_>,
-        _peer: Option<&Peer>,
+        request: &RequestHead<'_>,
+        peer: Option<&Peer>,
     ) -> Option<RequestId> {
+        if peer.is_some_and(|peer| self.settings.trusts(peer)) {
+            let mut fields = request.fields.list().iter();
+            let field = fields.find(|field| field.name.eq_ignore_ascii_case("x-request-id"));
+            if let Some(id) = field.and_then(|field| RequestId::taken(field.value)) {
+                return Some(id);
+            }
+        }
         Some(self.ids.make())
     }
 }
@@ -112,7 +185,7 @@ impl InFlight {
     }
 
     /// One more, unless there are enough.
-    pub(super) fn take_off(&self) -> Option<Flight> {
+    fn take_off(&self) -> Option<Flight> {
         let flight = Flight(Arc::clone(&self.count));
         let before = self.count.fetch_add(1, Ordering::Relaxed);
         (before < self.max).then_some(flight)

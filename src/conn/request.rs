@@ -12,7 +12,7 @@ use crate::handler::errors;
 use crate::handler::files::{Aside, Served, Why};
 use crate::handler::sites::SiteId;
 use crate::http::{
-    DateField, Fault, FieldForm, HeadTemplate, OwnedRequestHead, RequestHead, Status, Version,
+    DateField, Fault, FieldForm, HeadTemplate, Method, OwnedRequestHead, RequestHead, Version,
 };
 use crate::proto::h1::{
     self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
@@ -24,6 +24,7 @@ use crate::task::{Full, TaskId, Urgency};
 use super::Connections;
 use super::answer::{Question, Reply, Slow, reply};
 use super::connection::{Connection, Output, Reading, Waiting};
+use super::reception::Overloaded;
 use super::services::{Event, Outbox, Services};
 use super::streams::{begin_streams, consume_frames};
 use super::visit::{Again, Left, Outcome, Visit, formed};
@@ -168,6 +169,8 @@ fn answer(
         https_port: services.settings.https_port.filter(|_| !is_secure),
         form,
         found,
+        is_for_metrics: connection.is_for_metrics,
+        is_draining: services.draining,
     };
     let reception = services.reception.as_deref_mut().zip(visit.as_deref_mut());
     let (reply, site) = reply(&mut services.sites, reception, services.now, question);
@@ -192,15 +195,24 @@ fn answer(
         }
         Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
             let slow = reply.into_slow().expect("it is slow");
-            let task = spawn_slow((socket, None), services, site, request, slow);
-            connection.reading = Reading::Waiting(Waiting {
-                task,
-                version: request.version,
-                persistence,
-                left: Left::of(request, visit),
-                body,
-            });
-            return;
+            match services.take_off() {
+                Ok(flight) => {
+                    let task = spawn_slow((socket, None), services, site, request, slow);
+                    connection.reading = Reading::Waiting(Waiting {
+                        task,
+                        version: request.version,
+                        persistence,
+                        left: Left::of(request, visit, flight),
+                        body,
+                    });
+                    return;
+                }
+                Err(Overloaded) => {
+                    let answer = errors::busy_answer(request.method == Method::Head);
+                    let outcome = Outcome::of(&answer, CacheState::Bypass);
+                    (Some(answer), outcome, None)
+                }
+            }
         }
     };
     if let (Some(aside), Some(site)) = (aside, site) {
@@ -468,13 +480,13 @@ impl<E: Engine> Connections<E> {
                 head,
                 found,
             } => self.on_found((socket, stream), &head, found),
-            Event::Busy { socket, stream } => self.on_made(socket, stream, |head_only| {
-                errors::error_answer(Status::SERVICE_UNAVAILABLE, "", head_only)
-            }),
-            Event::Lost { socket, stream } => self.on_made(socket, stream, |head_only| {
-                let reason = "The server failed to make an answer.";
-                errors::error_answer(Status::INTERNAL_SERVER_ERROR, reason, head_only)
-            }),
+            Event::Busy { socket, stream } => {
+                self.on_made(socket, stream, errors::busy_answer);
+            }
+            Event::Lost { socket, stream } => {
+                self.services.count_panic();
+                self.on_made(socket, stream, errors::failed_answer);
+            }
             Event::Slice {
                 socket,
                 stream,

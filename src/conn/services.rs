@@ -17,7 +17,7 @@ use crate::task::{Executor, Io};
 use crate::tls::TlsServer;
 
 use super::blocks::Blocks;
-use super::reception::Reception;
+use super::reception::{Reception, ReceptionSettings};
 use super::visit::Visit;
 
 /// The bounds of a connection that an operator may move.
@@ -186,8 +186,8 @@ impl Services {
 
     /// Has something asked of requests before they are answered.
     #[must_use]
-    pub fn with_reception(mut self, reception: Option<Reception>) -> Services {
-        self.reception = reception.map(Box::new);
+    pub fn with_reception(mut self, settings: Option<ReceptionSettings>) -> Services {
+        self.reception = settings.map(|settings| Box::new(Reception::new(settings)));
         self
     }
 

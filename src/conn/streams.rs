@@ -14,7 +14,7 @@ use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
 use crate::handler::files::Served;
-use crate::http::{FieldForm, RequestHead};
+use crate::http::{FieldForm, Method, RequestHead};
 use crate::proto::h2::{
     ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId, UNKNOWN_LENGTH,
 };
@@ -24,6 +24,7 @@ use crate::task::{Executor, TaskId};
 use super::Connections;
 use super::answer::{Question, Reply, reply};
 use super::connection::{Connection, Reading};
+use super::reception::Overloaded;
 use super::request::{spawn_aside, spawn_slow};
 use super::services::Services;
 use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody, push_piece};
@@ -88,6 +89,7 @@ pub(super) fn consume_frames(
         output,
         is_secure,
         peer,
+        is_for_metrics,
         ..
     } = connection
     else {
@@ -107,6 +109,7 @@ pub(super) fn consume_frames(
         services: &mut *services,
         is_secure: *is_secure,
         peer: peer.as_deref(),
+        is_for_metrics: *is_for_metrics,
     };
     while used < bytes.len() && !is_closed && !output.is_full_with(answering.batch) {
         let now = answering.services.now.monotonic;
@@ -140,6 +143,7 @@ struct Answering<'a> {
     services: &'a mut Services,
     is_secure: bool,
     peer: Option<&'a Peer>,
+    is_for_metrics: bool,
 }
 
 impl Answering<'_> {
@@ -187,6 +191,7 @@ impl Answering<'_> {
             services,
             is_secure,
             peer,
+            is_for_metrics,
         } = self;
         let form = FieldForm::H2;
         let (mut visit, found) = services.visit(request, *peer, (*is_secure, form), again);
@@ -196,6 +201,8 @@ impl Answering<'_> {
             https_port: services.settings.https_port.filter(|_| !*is_secure),
             form,
             found,
+            is_for_metrics: *is_for_metrics,
+            is_draining: services.draining,
         };
         let reception = services.reception.as_deref_mut().zip(visit.as_deref_mut());
         let (reply, site) = reply(&mut services.sites, reception, services.now, question);
@@ -219,8 +226,18 @@ impl Answering<'_> {
             }
             Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
                 let slow = reply.into_slow().expect("it is slow");
-                let task = spawn_slow((*socket, Some(stream)), services, site, request, slow);
-                return streams.wait(stream, task, Left::of(request, visit));
+                match services.take_off() {
+                    Ok(flight) => {
+                        let place = (*socket, Some(stream));
+                        let task = spawn_slow(place, services, site, request, slow);
+                        return streams.wait(stream, task, Left::of(request, visit, flight));
+                    }
+                    Err(Overloaded) => {
+                        let answer = errors::busy_answer(request.method == Method::Head);
+                        let outcome = Outcome::of(&answer, CacheState::Bypass);
+                        (Some(answer), outcome, None)
+                    }
+                }
             }
         };
         if let Some(answer) = answer {
@@ -548,6 +565,7 @@ impl<E: Engine> Connections<E> {
             output,
             is_secure,
             peer,
+            is_for_metrics,
             ..
         } = connection
         else {
@@ -566,6 +584,7 @@ impl<E: Engine> Connections<E> {
             services: &mut self.services,
             is_secure: *is_secure,
             peer: peer.as_deref(),
+            is_for_metrics: *is_for_metrics,
         };
         act(&mut answering, left.unwrap_or_default());
         output.put_filling(batch, &mut self.services.spare_batches);

@@ -14,6 +14,7 @@ use crate::http::{
 };
 use crate::record::{CacheState, Entry, RequestId};
 
+use super::reception::{Flight, Overloaded};
 use super::services::Services;
 
 /// One request at the reception.
@@ -42,6 +43,8 @@ pub(super) struct Left {
     pub(super) problem_form: ProblemForm,
     /// Where there is a reception.
     pub(super) visit: Option<Box<Visit>>,
+    /// It counts as one under way.
+    _flight: Option<Flight>,
 }
 
 /// How a request was answered.
@@ -87,11 +90,16 @@ impl Outcome {
 
 impl Left {
     /// What `request` leaves behind.
-    pub(super) fn of(request: &RequestHead<'_>, visit: Option<Box<Visit>>) -> Left {
+    pub(super) fn of(
+        request: &RequestHead<'_>,
+        visit: Option<Box<Visit>>,
+        flight: Option<Flight>,
+    ) -> Left {
         let mut left = Left {
             head_only: request.method == Method::Head,
             problem_form: ProblemForm::wanted(&request.fields),
             visit,
+            _flight: flight,
         };
         if let Some(visit) = &mut left.visit {
             visit.head = Some(OwnedRequestHead::new(request));
@@ -188,7 +196,7 @@ impl Services {
             return;
         };
         if let Some(reception) = &mut self.reception
-            && (reception.recorder.is_some() || reception.counts)
+            && reception.records()
         {
             let now = since_epoch();
             let took = now.saturating_sub(visit.began).as_micros();
@@ -201,6 +209,22 @@ impl Services {
         }
         visit.head = None;
         self.spare_visit = Some(visit);
+    }
+
+    /// One more request for the slow lane, unless there are enough.
+    pub(super) fn take_off(&self) -> Result<Option<Flight>, Overloaded> {
+        match &self.reception {
+            Some(reception) => reception.take_off(),
+            None => Ok(None),
+        }
+    }
+
+    /// A handler has panicked.
+    #[cold]
+    pub(super) fn count_panic(&self) {
+        if let Some(reception) = &self.reception {
+            reception.counters.on_panic();
+        }
     }
 
     /// A request was answered by the slow lane.

@@ -15,6 +15,8 @@ pub enum Source {
     Token,
     /// A certificate of a client.
     Certificate,
+    /// Another server, which was asked.
+    Forwarded,
 }
 
 /// A known user. Cheap to clone.
