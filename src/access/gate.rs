@@ -144,6 +144,11 @@ impl Work {
 }
 
 impl GateSettings {
+    /// True when some site asks something.
+    pub fn asks(&self) -> bool {
+        self.sites.iter().any(|site| !site.rules.is_empty())
+    }
+
     /// Where a request comes from: the peer, or whom a trusted one says that it speaks for.
     #[inline]
     pub fn address_of(&self, peer: &Peer, fields: &Fields<'_>) -> Option<IpAddr> {
@@ -175,8 +180,7 @@ impl Gate {
             first_limit += site.rules.limits.len() as u32;
             sites.push((!site.rules.is_empty()).then_some(gate));
         }
-        let asks = sites.iter().any(Option::is_some);
-        asks.then(|| Gate {
+        settings.asks().then(|| Gate {
             settings: Arc::clone(settings),
             sites,
             key: Vec::new(),

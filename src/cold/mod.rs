@@ -9,9 +9,11 @@ pub mod certificates;
 pub mod descriptors;
 pub mod listeners;
 pub mod machine;
+mod reception;
 pub mod run;
 pub mod serve;
 mod sites;
+pub mod users;
 pub mod watch;
 
 pub use listeners::{Listeners, WorkerListeners, bind};

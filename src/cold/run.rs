@@ -19,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::access_log::AccessLog;
 use super::certificates::Keeper;
+use super::users::UsersKeeper;
 use super::watch::Watcher;
 use crate::worker::{Handle, Message};
 
@@ -45,6 +46,8 @@ pub struct Duties {
     pub watcher: Option<Watcher>,
     /// Writes the access log.
     pub access_log: Option<AccessLog>,
+    /// Reads files of users again.
+    pub users: UsersKeeper,
 }
 
 /// Whom SIGHUP is passed on to.
@@ -142,12 +145,14 @@ impl ColdThread {
             keeper,
             mut watcher,
             access_log,
+            mut users,
         } = duties;
         let exit_code = runtime.block_on(async {
             tokio::select! {
                 exit_code = signals.live(workers, keeper, access_log.as_ref(), grace) => exit_code,
                 // To the last: what is still being answered must be true to the disk, too.
                 never = watch(watcher.as_mut()) => match never {},
+                never = users.keep() => match never {},
             }
         });
         if let Some(access_log) = access_log {

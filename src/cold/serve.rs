@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access_log::AccessLog;
 use super::certificates::{self, Keeper, Notes};
 use super::listeners::{self, Bound, WorkerListeners};
+use super::reception::{Opened, Receptions};
 use super::run::{ColdThread, Duties};
-use super::sites::{self, Opened};
+use super::sites;
 use super::watch::Watcher;
 use super::{descriptors, machine};
 use crate::base::limits::{CACHED_DESCRIPTORS_SHARE, POOL_JOBS_WAITING_MAX};
@@ -17,7 +19,7 @@ use crate::cache::{Store, StoreSettings};
 use crate::config::checked::Checked;
 use crate::config::error::THREADS;
 use crate::config::{Asked, Config, StartError, cpus};
-use crate::conn::ConnectionCount;
+use crate::conn::{ConnectionCount, ReceptionSettings};
 use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
 use crate::handler::files::{FileServices, Listings, Site};
@@ -64,7 +66,9 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
         https_port: certificates::https_port(&config, &listeners.bound),
         ..Shared::new(&config, engine.kind, &mut watcher, watch, &mut notes)?
     };
-    let workers = start_workers(&shared, &mut engine, &listeners.workers)?;
+    let (receptions, users) = Receptions::new(&config, engine.kind.name())?;
+    let started = start_workers(&shared, &receptions, &mut engine, &listeners.workers)?;
+    let (workers, access_log) = started;
     // Each worker has duplicates, so that its closing them ends the listening.
     listeners.workers.clear();
     notes
@@ -82,7 +86,8 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
     let duties = Duties {
         keeper,
         watcher,
-        access_log: None,
+        access_log,
+        users,
     };
     let exit_code = cold.run(workers, duties, config.timeouts.grace);
     drop(listeners); // Removes the files of Unix sockets.
@@ -118,7 +123,8 @@ impl Shared {
         watch: Watch,
         notes: &mut Notes,
     ) -> Result<Shared, StartError> {
-        let Opened { hosts, sites } = sites::open(config, engine.name(), &watch, watcher, notes)?;
+        let sites::Opened { hosts, sites } =
+            sites::open(config, engine.name(), &watch, watcher, notes)?;
         let (descriptors, _) = descriptors::limits();
         let sendfile_from = config.sendfile_bytes_min.max(1);
         let store = Store::new(StoreSettings {
@@ -148,11 +154,16 @@ impl Shared {
 /// would do. That happens where the rings of all workers together lock too much memory.
 fn start_workers(
     shared: &Shared,
+    receptions: &Receptions,
     engine: &mut Decision,
     listeners: &[WorkerListeners],
-) -> Result<Vec<Handle>, StartError> {
-    let (index, error) = match spawn_all(shared, engine.kind, listeners) {
-        Ok(workers) => return Ok(workers),
+) -> Result<(Vec<Handle>, Option<AccessLog>), StartError> {
+    let Opened {
+        settings,
+        access_log,
+    } = receptions.open()?;
+    let (index, error) = match spawn_all(shared, settings, engine.kind, listeners) {
+        Ok(workers) => return Ok((workers, access_log)),
         Err(failure) => failure,
     };
     if shared.config.engine != EngineChoice::Auto || engine.kind == EngineKind::Epoll {
@@ -167,18 +178,25 @@ fn start_workers(
             engine.kind
         )),
     };
-    spawn_all(shared, engine.kind, listeners)
-        .map_err(|(index, error)| cannot_spawn(index, engine.kind, &error))
+    drop(access_log);
+    let Opened {
+        settings,
+        access_log,
+    } = receptions.open()?;
+    let workers = spawn_all(shared, settings, engine.kind, listeners)
+        .map_err(|(index, error)| cannot_spawn(index, engine.kind, &error))?;
+    Ok((workers, access_log))
 }
 
 /// All workers or none.
 fn spawn_all(
     shared: &Shared,
+    receptions: Vec<Option<ReceptionSettings>>,
     engine: EngineKind,
     listeners: &[WorkerListeners],
 ) -> Result<Vec<Handle>, (usize, io::Error)> {
     let mut workers: Vec<Handle> = Vec::with_capacity(listeners.len());
-    for (index, sockets) in listeners.iter().enumerate() {
+    for ((index, sockets), reception) in listeners.iter().enumerate().zip(receptions) {
         let duplicates: io::Result<_> = sockets.iter().map(WorkerListener::try_clone).collect();
         let worker = duplicates.and_then(|listeners| {
             worker::spawn(WorkerSetup {
@@ -193,6 +211,7 @@ fn spawn_all(
                 count: shared.count.clone(),
                 tls: shared.tls.clone(),
                 https_port: shared.https_port,
+                reception,
             })
         });
         match worker {

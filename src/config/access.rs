@@ -40,6 +40,7 @@ pub struct CredentialTexts {
     pub users: Option<PathBuf>,
     pub tokens: Option<PathBuf>,
     pub jwt_keys: Vec<PathBuf>,
+    pub jwt_secrets: Vec<PathBuf>,
     /// One of them must be meant; empty for anybody.
     pub jwt_audiences: Vec<String>,
     /// One of them must have made it; empty for anybody.
@@ -66,6 +67,18 @@ pub struct ServerAccess {
     pub limit_bytes_max: u64,
 }
 
+impl CredentialTexts {
+    /// True when nobody is known.
+    pub fn is_empty(&self) -> bool {
+        let has_files = self.users.is_some() || self.tokens.is_some() || self.has_jwt();
+        !has_files && !self.has_certificate_users
+    }
+
+    fn has_jwt(&self) -> bool {
+        !self.jwt_keys.is_empty() || !self.jwt_secrets.is_empty()
+    }
+}
+
 impl AccessTexts {
     /// Puts what flags and keys say together with the tables of the file, as
     /// [`RuleTexts`](super::RuleTexts) does.
@@ -84,6 +97,11 @@ impl AccessTexts {
                 users: access.users.as_deref().map(absolute),
                 tokens: access.tokens.as_deref().map(absolute),
                 jwt_keys: access.jwt_key.iter().map(|file| absolute(file)).collect(),
+                jwt_secrets: access
+                    .jwt_secret
+                    .iter()
+                    .map(|file| absolute(file))
+                    .collect(),
                 jwt_audiences: access.jwt_audience.clone(),
                 jwt_issuers: access.jwt_issuer.clone(),
                 jwt_leeway: access.jwt_leeway,
@@ -131,7 +149,7 @@ pub(super) fn check_meaning(
     has_client_authorities: bool,
 ) -> Result<(), StartError> {
     let any = |is_said: fn(&AccessTexts) -> bool| sites.iter().any(is_said);
-    let has_keys = any(|site| !site.credentials.jwt_keys.is_empty());
+    let has_keys = any(|site| site.credentials.has_jwt());
     let is_asked = any(|site| !site.forward_auth.is_empty());
     let nothing = [
         (

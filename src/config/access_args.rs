@@ -43,11 +43,16 @@ pub struct AccessArgs {
     #[arg(env = "DOWNPOUR_TOKENS", hide_env = true)]
     pub tokens: Option<PathBuf>,
 
-    /// Key that JSON web tokens are signed with: a public key in PEM, a secret, or a set of keys
-    /// (JWKS); repeatable
+    /// Key that JSON web tokens are signed with: a public key in PEM, or a set of keys (JWKS);
+    /// repeatable
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     #[arg(env = "DOWNPOUR_JWT_KEY", hide_env = true)]
     pub jwt_key: Vec<PathBuf>,
+
+    /// Secret that JSON web tokens are signed with (HS256 and its kind); repeatable
+    #[arg(long, value_name = "FILE", help_heading = "Access")]
+    #[arg(env = "DOWNPOUR_JWT_SECRET", hide_env = true)]
+    pub jwt_secret: Vec<PathBuf>,
 
     /// For whom a JSON web token must be made (aud); repeatable, one of them is enough
     /// [default: not looked at]

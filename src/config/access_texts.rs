@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use super::quantity::count;
 use super::site_values::field_name;
 use crate::access::cors::CorsRule;
+use crate::access::forward::ForwardRule;
+use crate::access::permission::AccessRule;
 use crate::access::split_glob;
 use crate::route::Glob;
 
@@ -31,25 +33,8 @@ fn cors(text: &str) -> Result<(), String> {
     CorsRule::parse(text).map(|_| ())
 }
 
-/// `[GLOB ]read=WHO write=WHO`, one or both.
 fn access(text: &str) -> Result<(), String> {
-    let sentence = "say read=WHO, write=WHO or both, as in '/notes/** read=WHO write=WHO'";
-    let (_, text) = split_glob(text)?;
-    let mut seen = Vec::new();
-    for word in text.split_whitespace() {
-        let (right, who) = word.split_once('=').ok_or(sentence)?;
-        if !matches!(right, "read" | "write") || who.is_empty() {
-            return Err(sentence.to_owned());
-        }
-        if seen.contains(&right) {
-            return Err(format!("it says {right} twice"));
-        }
-        seen.push(right);
-    }
-    match seen.is_empty() {
-        true => Err(sentence.to_owned()),
-        false => Ok(()),
-    }
+    AccessRule::parse(text).map(|_| ())
 }
 
 /// True when a text of `--access` says who may write.
@@ -58,16 +43,8 @@ pub(super) fn says_who_writes(text: &str) -> bool {
         .any(|word| word.starts_with("write="))
 }
 
-/// `[GLOB ]URL`
 fn forward_auth(text: &str) -> Result<(), String> {
-    let (_, url) = split_glob(text)?;
-    let behind = url.strip_prefix("http://").or(url.strip_prefix("https://"));
-    let is_shown = |byte: u8| byte.is_ascii_graphic();
-    let is_host = |rest: &&str| !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']);
-    match behind.filter(is_host) {
-        Some(rest) if rest.bytes().all(is_shown) => Ok(()),
-        _ => Err("it is a URL, as in http://127.0.0.1:9000/verify".to_owned()),
-    }
+    ForwardRule::parse(text).map(|_| ())
 }
 
 /// `[GLOB ]RATE[ burst=COUNT][ by=KEY]`

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use crate::config::Config;
-use crate::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
+use crate::conn::{ConnectionCount, ConnectionSettings, ListenerKind, ReceptionSettings, Services};
 use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::{self, UringEngine};
 use crate::engine::{Engine, EngineKind};
@@ -37,6 +37,8 @@ pub struct WorkerSetup {
     pub tls: Option<TlsServer>,
     /// Where plain requests are sent on to, over TLS.
     pub https_port: Option<u16>,
+    /// What is asked of requests before they are answered, if anything.
+    pub reception: Option<ReceptionSettings>,
 }
 
 /// A listening socket, and what is spoken there.
@@ -154,6 +156,7 @@ fn serve<E: Engine>(
         }),
         https_port: setup.https_port,
         hsts: config.tls.as_ref().and_then(|tls| tls.hsts.clone()),
+        send_rate: config.server_access.send_bytes_max,
         ..ConnectionSettings::default()
     };
     let sites = Sites::new(setup.hosts, &setup.sites, &setup.files);
@@ -162,6 +165,7 @@ fn serve<E: Engine>(
         name = format!("{name}: {}", features.join(", "));
     }
     let services = Services::new(sites, settings, setup.tls, engine.waker(), engine.now());
+    let services = services.with_reception(setup.reception);
     let mut worker = Worker::new(engine, services);
     for listener in setup.listeners {
         worker

@@ -40,7 +40,7 @@ fn every_flag_of_a_site_is_a_key_of_its_table() {
             "maintenance-page" | "retry-after" => "maintenance = true",
             "jwt-audience" | "jwt-issuer" => "jwt-key = 'k'",
             "forward-auth-copy" => "forward-auth = 'http://a'",
-            "writable" => "access = 'write=ada'",
+            "writable" => "access = 'write=user:ada'",
             _ => "",
         };
         // What is not a site's own stands above, for there to be something to hold it against.
