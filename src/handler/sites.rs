@@ -1,10 +1,13 @@
 //! The sites of one worker: which host is answered by which.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::files::{Aside, FileServices, Files, Loaded, Remember, Served, Site, Why};
 use crate::base::Now;
+use crate::exchange::RequestBody;
 use crate::http::{OwnedRequestHead, RequestHead, Status};
 use crate::route::hosts::Hosts;
 use crate::task::{Io, Pool};
@@ -20,11 +23,17 @@ impl SiteId {
     }
 }
 
+/// What answers requests that write, in the place of a site's resources: for tests of what carries
+/// their content.
+#[doc(hidden)]
+pub type Taker = Rc<dyn Fn(OwnedRequestHead, RequestBody) -> Pin<Box<dyn Future<Output = Loaded>>>>;
+
 /// All sites of one worker.
 pub struct Sites {
     hosts: Arc<Hosts>,
     files: Vec<Files>,
     pool: Pool,
+    taker: Option<Taker>,
 }
 
 impl Sites {
@@ -38,7 +47,21 @@ impl Sites {
             hosts,
             files: files.collect(),
             pool: services.pool.clone(),
+            taker: None,
         }
+    }
+
+    /// Every request that writes goes to `taker`.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_taker(mut self, taker: Taker) -> Sites {
+        self.taker = Some(taker);
+        self
+    }
+
+    /// True when every path can be written.
+    pub fn has_taker(&self) -> bool {
+        self.taker.is_some()
     }
 
     /// The site that answers for the host of a request; `None`: no site does.
@@ -73,6 +96,25 @@ impl Sites {
         now: Now,
     ) -> impl Future<Output = Loaded> + use<> {
         self.files[site.0].load(head, why, io, now)
+    }
+
+    /// Answers a request that writes. A client that waits for that sends its content when the
+    /// future first asks for it.
+    pub fn write(
+        &self,
+        _site: SiteId,
+        head: OwnedRequestHead,
+        body: RequestBody,
+        _io: Io,
+        _now: Now,
+    ) -> impl Future<Output = Loaded> + use<> {
+        let taking = self.taker.as_ref().map(|taker| taker(head, body));
+        async move {
+            match taking {
+                Some(taking) => taking.await,
+                None => unreachable!("only what can be written is written"),
+            }
+        }
     }
 
     /// [`Files::do_aside`] of a site.
