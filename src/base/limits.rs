@@ -26,6 +26,12 @@ pub const CHUNK_EXTENSION_BYTES_MAX: usize = 16 * 1024;
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of an unwanted request body that are read and thrown away to keep the connection.
 pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of a request body that wait for the task that takes them. No flag: enough for one piece to
+/// be written to a disk while the next one comes.
+pub const REQUEST_BODY_QUEUE_BYTES: usize = 512 * 1024;
+/// A body that is asked for brings so many bytes within `--body-timeout`, or its end. No flag: less
+/// than any line that carries web pages, and too much for who only wants to keep us waiting.
+pub const BODY_PROGRESS_BYTES_MIN: usize = 1024;
 /// Bytes of the table that a client's HPACK encoder may fill, counted as RFC 7541 §4.1 does. No
 /// flag: it is what SETTINGS_HEADER_TABLE_SIZE is at first, and few clients could use more.
 pub const HPACK_TABLE_BYTES_MAX: usize = 4096;
@@ -148,6 +154,10 @@ pub const H2_STREAMS_DEFAULT: u32 = 128;
 pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Content that a peer may send on all streams of a connection before we have taken it.
 pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Content that waits for slow tasks on all streams of a connection before its window stays shut:
+/// below, a task that takes nothing holds up its own stream only. No flag: a few whole windows of
+/// streams.
+pub const H2_CONTENT_WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Payload of the largest DATA frame that we send, however much the peer takes: the length of one
 /// turn. No flag: a peer that takes more than the usual 16 KiB has asked for it, up to here.
 pub const H2_TURN_BYTES_MAX: usize = 64 * 1024;
@@ -183,6 +193,8 @@ pub const KEEPALIVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 pub const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Seconds in which a peer takes no byte. Flag: `--send-timeout`.
 pub const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Seconds in which the body of a request makes no progress. Flag: `--body-timeout`.
+pub const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Seconds for a TLS handshake. Flag: `--handshake-timeout`.
 pub const HANDSHAKE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a connection lingers to let the peer read its last answer before it is closed.
@@ -447,8 +459,6 @@ pub const BODY_BYTES_DEFAULT: u64 = 16 << 20;
 /// `PATCH_BYTES_MAX` is not held in memory.
 pub const PATCH_BYTES_DEFAULT: u64 = 1 << 20;
 pub const PATCH_BYTES_MAX: u64 = 64 << 20;
-/// Seconds in which a peer sends nothing of its content. Flag: `--body-timeout`.
-pub const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// How long an answer is kept for its `Idempotency-Key`. Flag: `--idempotency-time`.
 pub const IDEMPOTENCY_TIME_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of all such answers. Flag: `--idempotency-size`, not less than the second: a page of the
@@ -521,6 +531,7 @@ pub const LONG_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 // Relations that the code relies on.
 const _: () = assert!(H2_STREAM_WINDOW_BYTES <= H2_CONNECTION_WINDOW_BYTES);
+const _: () = assert!(H2_STREAM_WINDOW_BYTES as usize <= H2_CONTENT_WAITING_BYTES_MAX);
 const _: () = assert!(H2_RESETS_REMEMBERED >= H2_STREAMS_DEFAULT as usize);
 const _: () = assert!(2 * FILE_SLICE_BYTES <= FILES_AHEAD_BYTES_MAX);
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_DEFAULT);

@@ -23,6 +23,8 @@ pub(super) enum Reply<'a> {
 pub(super) enum Slow {
     /// A site loads its answer.
     Load(Why),
+    /// A task takes the content of the request.
+    Write,
     /// Something must be found out first; then the same request is asked about again.
     Work(Work),
 }
@@ -75,7 +77,7 @@ pub(super) fn reply<'a>(
     let Some(site) = sites.select(request.authority) else {
         return (made(misdirected(request)), None);
     };
-    let mut is_writable = false;
+    let mut is_writable = sites.has_taker();
     if let Some((reception, visit)) = reception
         && let Some(gate) = &mut reception.gate
     {
@@ -83,10 +85,11 @@ pub(super) fn reply<'a>(
         if let Some(reply) = ask(asked, site, visit, now, question) {
             return (reply, Some(site));
         }
-        is_writable = visit.passed.is_writable;
+        is_writable |= visit.passed.is_writable;
     }
     let reply = match route(request, is_writable) {
         Route::Files => Reply::Served(sites.serve(site, request, now)),
+        Route::Write => Reply::Slow(Slow::Write),
         other => refused(sites, site, request, (other, is_writable)),
     };
     (reply, Some(site))

@@ -10,6 +10,7 @@ use crate::task::TaskId;
 
 use std::collections::VecDeque;
 
+use super::inbound::Inbound;
 use super::secure::Secure;
 use super::streams::Streams;
 use super::visit::Left;
@@ -47,7 +48,7 @@ pub(super) struct Waiting {
     pub(super) persistence: Persistence,
     pub(super) left: Left,
     /// The request's body, which comes next.
-    pub(super) body: Option<BodyReader>,
+    pub(super) body: Option<Box<Inbound>>,
 }
 
 /// What the socket is busy with on its sending side.
@@ -73,6 +74,8 @@ pub(super) enum WaitsFor {
     Request,
     /// For the rest of a request.
     Rest,
+    /// For the peer to bring more of a body that a task takes.
+    Body,
     /// For the peer to take what we send.
     Room,
     /// For the peer to open a window of HTTP/2 that it keeps shut.

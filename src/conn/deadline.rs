@@ -24,12 +24,16 @@ impl<E: Engine> Connections<E> {
             // Looked at twice: what the peer took is known only by asking.
             WaitsFor::Room | WaitsFor::Window => settings.send_timeout / 2,
             WaitsFor::Goodbye => LINGER_TIMEOUT,
+            WaitsFor::Body => settings.body_timeout,
             WaitsFor::Answer => Duration::MAX,
         };
-        let deadline = self.services.now.monotonic + timeout;
+        let mut deadline = self.services.now.monotonic + timeout;
         let Some(connection) = self.table.get_mut(socket.0) else {
             return;
         };
+        if waits == WaitsFor::Body {
+            deadline = connection.body_deadline().unwrap_or(deadline);
+        }
         connection.waits = waits;
         connection.deadline = deadline;
         if deadline < connection.scheduled {
@@ -49,11 +53,20 @@ impl<E: Engine> Connections<E> {
             (connection.waits, waits),
             (WaitsFor::Handshake, WaitsFor::Handshake)
                 | (WaitsFor::Rest, WaitsFor::Rest)
+                | (WaitsFor::Body, WaitsFor::Body)
                 | (WaitsFor::Window, WaitsFor::Window)
                 | (WaitsFor::Goodbye, WaitsFor::Goodbye)
                 | (WaitsFor::FirstRequest, WaitsFor::Request)
         );
         if !goes_on {
+            self.set_wait(socket, waits);
+        }
+    }
+
+    /// The same, from now on.
+    pub(super) fn wait_as_expected(&mut self, socket: SocketId) {
+        if let Some(connection) = self.table.get_mut(socket.0) {
+            let waits = connection.expected_wait();
             self.set_wait(socket, waits);
         }
     }
@@ -101,6 +114,7 @@ impl<E: Engine> Connections<E> {
                 on_fault(connection, &mut self.services, fault, head_only);
                 self.mark_dirty(socket);
             }
+            WaitsFor::Body => self.on_body_deadline(socket),
             WaitsFor::Room => self.check_progress(socket),
             WaitsFor::Window => self.check_window(socket),
             WaitsFor::Request | WaitsFor::FirstRequest
@@ -179,7 +193,9 @@ impl Connection {
         }
         match (&self.reading, self.sending) {
             (_, Sending::Batch | Sending::Room) => WaitsFor::Room,
-            (_, Sending::ColdSlice(_)) | (Reading::Waiting(_), _) => WaitsFor::Answer,
+            (_, Sending::ColdSlice(_)) => WaitsFor::Answer,
+            _ if self.body_deadline().is_some() => WaitsFor::Body,
+            (Reading::Waiting(_), _) => WaitsFor::Answer,
             (Reading::Head, _) if self.input.is_empty() => WaitsFor::Request,
             (Reading::Streams(streams), _) if streams.has_tasks() => WaitsFor::Answer,
             (Reading::Streams(streams), _) if streams.wait_for_window() => WaitsFor::Window,

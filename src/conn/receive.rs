@@ -48,6 +48,7 @@ impl<E: Engine> Connections<E> {
             return;
         };
         match connection.life {
+            Life::Open if connection.peer_done => connection.lose_bodies(),
             Life::Open => {}
             Life::Lingering => {
                 if connection.drained_bytes > LINGER_BYTES_MAX {
@@ -89,6 +90,7 @@ impl<E: Engine> Connections<E> {
             return;
         };
         connection.peer_done = true;
+        connection.lose_bodies();
         let answering = connection.is_answering()
             || connection.sending != Sending::Idle
             || connection.dirty
@@ -137,7 +139,8 @@ impl Connection {
             Reading::Streams(_) => head_bytes_max.max(UNREAD_FRAME_BYTES_MAX),
             _ => head_bytes_max,
         };
-        self.life == Life::Open && self.input.len() >= bytes_max
+        let is_full = matches!(&self.reading, Reading::Waiting(waiting) if waiting.is_full());
+        self.life == Life::Open && (is_full || self.input.len() >= bytes_max)
     }
 
     fn wants_input(&self, services: &Services) -> bool {
@@ -157,13 +160,13 @@ impl Connection {
     /// comes byte by byte is parsed again only once it may be whole or too long, so that a slow
     /// sender cannot make us parse the same bytes over and over.
     fn is_worth_parsing(&self, seen: usize, services: &Services) -> bool {
-        match self.reading {
+        match &self.reading {
             Reading::Head => {
                 may_be_complete(&self.input, seen)
                     || self.input.len() >= services.limits.head_bytes_max
             }
             Reading::Body(_) | Reading::Streams(_) | Reading::Done => true,
-            Reading::Waiting(_) => false,
+            Reading::Waiting(waiting) => waiting.takes_bytes(),
         }
     }
 }

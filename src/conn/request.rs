@@ -1,22 +1,21 @@
 //! HTTP/1: one request after the other, parsed, answered, its body thrown away.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::access::gate::{Found, Work};
 use crate::base::limits::{COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX};
 use crate::engine::{Engine, SendBatch, SocketId};
-use crate::exchange::{Answer, AnswerHead, Body, Part};
+use crate::exchange::{Answer, AnswerHead, Body, Part, RequestBody};
 use crate::handler::errors;
 use crate::handler::files::{Aside, Served, Why};
 use crate::handler::sites::SiteId;
 use crate::http::{
     DateField, Fault, FieldForm, HeadTemplate, Method, OwnedRequestHead, RequestHead, Version,
 };
-use crate::proto::h1::{
-    self, BodyReader, Framing, Head, HeadStorage, ParsedHead, Persistence, parse_head,
-};
+use crate::proto::h1::{self, Head, HeadStorage, ParsedHead, Persistence, parse_head};
 use crate::proto::h2::{self, StreamId};
 use crate::record::CacheState;
 use crate::task::{Full, TaskId, Urgency};
@@ -24,6 +23,7 @@ use crate::task::{Full, TaskId, Urgency};
 use super::Connections;
 use super::answer::{Question, Reply, Slow, reply};
 use super::connection::{Connection, Output, Reading, Waiting};
+use super::inbound::{Inbound, content_for};
 use super::reception::Overloaded;
 use super::services::{Event, Outbox, Services};
 use super::streams::{begin_streams, consume_frames};
@@ -76,7 +76,10 @@ pub(super) fn consume(
                 // Its request was answered already; the next one cannot be found any more.
                 Err(_) => stop_reading(connection),
             },
-            Reading::Waiting(_) => break,
+            Reading::Waiting(waiting) => match waiting.feed(rest, services) {
+                0 => break,
+                fed => used += fed,
+            },
             Reading::Streams(_) => {
                 let consumed = consume_frames(socket, connection, services, rest);
                 used += consumed;
@@ -133,7 +136,7 @@ fn on_request(
 ) {
     let arrived = Arrived {
         request: &head.request,
-        body: BodyReader::new(head.framing),
+        body: Inbound::of(head),
         persistence: persistence_of(head, services.draining),
     };
     answer(socket, connection, services, arrived, None);
@@ -142,7 +145,8 @@ fn on_request(
 /// A request, and what comes behind it on its connection.
 struct Arrived<'a> {
     request: &'a RequestHead<'a>,
-    body: Option<BodyReader>,
+    body: Option<Inbound>,
+    /// If nothing of the body stands in the way.
     persistence: Persistence,
 }
 
@@ -156,9 +160,10 @@ fn answer(
 ) {
     let Arrived {
         request,
-        body,
-        mut persistence,
+        mut body,
+        persistence: wanted,
     } = arrived;
+    let mut persistence = persistence_at(body.as_ref(), wanted);
     let is_secure = connection.is_secure;
     let peer = connection.peer.as_deref();
     let form = FieldForm::H1;
@@ -197,13 +202,15 @@ fn answer(
             let slow = reply.into_slow().expect("it is slow");
             match services.take_off() {
                 Ok(flight) => {
+                    let content = content_for(&slow, body.as_mut(), socket, services);
+                    let slow = (slow, content, visit.as_deref());
                     let task = spawn_slow((socket, None), services, site, request, slow);
                     connection.reading = Reading::Waiting(Waiting {
                         task,
                         version: request.version,
-                        persistence,
+                        persistence: wanted,
                         left: Left::of(request, visit, flight),
-                        body,
+                        body: body.map(Box::new),
                     });
                     return;
                 }
@@ -249,7 +256,7 @@ fn write_hit(
 }
 
 /// What comes after an answered request: its body, the next request, or the end.
-fn after_answer(connection: &mut Connection, persistence: Persistence, body: Option<BodyReader>) {
+fn after_answer(connection: &mut Connection, persistence: Persistence, body: Option<Inbound>) {
     connection.drained_bytes = 0;
     if persistence == Persistence::Close {
         connection.linger = body.is_some() || connection.linger;
@@ -257,23 +264,25 @@ fn after_answer(connection: &mut Connection, persistence: Persistence, body: Opt
         connection.close_after_output = true;
         return;
     }
-    connection.reading = body.map_or(Reading::Head, Reading::Body);
+    let rest = body.map(Inbound::into_reader);
+    connection.reading = rest.map_or(Reading::Head, Reading::Body);
 }
 
 /// Whether the connection goes on after this request (RFC 9112 §9.3).
 fn persistence_of(head: &Head<'_>, draining: bool) -> Persistence {
-    let body_is_too_long =
-        matches!(head.framing, Framing::Length(length) if length > DRAIN_BYTES_MAX);
-    // The final answer comes without the 100 that was asked for, so the peer may or may not send
-    // the body (RFC 9110 §10.1.1): what follows on the connection would be a guess.
-    let body_is_uncertain = head.expect_continue && !matches!(head.framing, Framing::None);
-    if !head.keep_alive || draining || body_is_too_long || body_is_uncertain {
+    if !head.keep_alive || draining {
         Persistence::Close
     } else if head.request.version == Version::Http10 {
         Persistence::KeepAlive
     } else {
         Persistence::Implied
     }
+}
+
+/// The same for an answer that comes while `body` is still to come.
+#[inline]
+fn persistence_at(body: Option<&Inbound>, wanted: Persistence) -> Persistence {
+    body.map_or(wanted, |body| body.persistence(wanted))
 }
 
 /// Writes an answer into the connection's output; returns what it says about the connection.
@@ -334,10 +343,15 @@ pub(super) fn spawn_slow(
     services: &mut Services,
     site: Option<SiteId>,
     request: &RequestHead<'_>,
-    slow: Slow,
+    (slow, content, visit): (Slow, Option<RequestBody>, Option<&Visit>),
 ) -> TaskId {
     let site = site.expect("only a site is slow");
     match slow {
+        Slow::Write => {
+            let content = content.expect("who writes takes content");
+            let user = visit.and_then(|visit| visit.passed.user.clone());
+            spawn_write(place, services, site, request, (content, user))
+        }
         Slow::Load(why) => spawn_load(place, services, site, request, why),
         Slow::Work(work) => spawn_work(place, services, request, work),
     }
@@ -384,6 +398,28 @@ fn spawn_load(
     let mut answering = Answering::new((socket, stream), services);
     services.executor.spawn(async move {
         let loaded = load.await;
+        answering.give(Event::Loaded {
+            socket,
+            stream,
+            site,
+            loaded,
+        });
+    })
+}
+
+/// Lets the site take the content of a request that writes, and answer.
+fn spawn_write(
+    (socket, stream): (SocketId, Option<StreamId>),
+    services: &mut Services,
+    site: SiteId,
+    request: &RequestHead<'_>,
+    (content, user): (RequestBody, Option<Arc<str>>),
+) -> TaskId {
+    let head = OwnedRequestHead::new(request);
+    let write = services.sites.write(site, head, content, user);
+    let mut answering = Answering::new((socket, stream), services);
+    services.executor.spawn(async move {
+        let loaded = write.await;
         answering.give(Event::Loaded {
             socket,
             stream,
@@ -497,6 +533,7 @@ impl<E: Engine> Connections<E> {
                 None => self.on_slice(socket, slice, result),
             },
             Event::BodyReady { socket, stream } => self.on_body_ready(socket, stream),
+            Event::BodyWanted { socket, stream } => self.on_body_wanted(socket, stream),
         }
     }
 
@@ -525,10 +562,10 @@ impl<E: Engine> Connections<E> {
         } = waiting;
         let answer = left.form(answer(left.head_only));
         let outcome = Outcome::of(&answer, CacheState::Miss);
-        let how = (version, persistence);
+        let how = (version, persistence_at(body.as_deref(), persistence));
         let persistence = write_answer(connection, services, answer, how, left.visit.as_deref());
         services.end_left(left, outcome);
-        after_answer(connection, persistence, body);
+        after_answer(connection, persistence, body.map(|body| *body));
         self.resume_input(socket);
         self.receive_if_wanted(socket);
     }
@@ -565,7 +602,7 @@ impl<E: Engine> Connections<E> {
         };
         let arrived = Arrived {
             request: &request,
-            body: waiting.body,
+            body: waiting.body.map(|body| *body),
             persistence: waiting.persistence,
         };
         let again = (found, waiting.left.visit);

@@ -43,6 +43,10 @@ pub struct ConnectionSettings {
     pub hsts: Option<String>,
     /// Bytes a second that one connection sends at most.
     pub send_rate: Option<u64>,
+    /// Bytes of the content of one request.
+    pub body_bytes_max: u64,
+    /// How long the body of a request may make no progress.
+    pub body_timeout: Duration,
 }
 
 impl Default for ConnectionSettings {
@@ -59,6 +63,8 @@ impl Default for ConnectionSettings {
             https_port: None,
             hsts: None,
             send_rate: None,
+            body_bytes_max: limits::BODY_BYTES_DEFAULT,
+            body_timeout: limits::BODY_TIMEOUT_DEFAULT,
         }
     }
 }
@@ -101,6 +107,11 @@ pub enum Event {
     },
     /// A body that is made while it is sent has something to say again.
     BodyReady {
+        socket: SocketId,
+        stream: Option<StreamId>,
+    },
+    /// The task that takes a request's content wants some, or none any more.
+    BodyWanted {
         socket: SocketId,
         stream: Option<StreamId>,
     },

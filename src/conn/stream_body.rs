@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use crate::base::Millis;
 use crate::base::limits::{COPY_BODY_BYTES_MAX, FILES_AHEAD_BYTES_MAX, H2_FRAME_BYTES_MAX};
-use crate::engine::{Engine, FileRange, SendBatch};
+use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
 use crate::exchange::{BodyStream, Part, StreamState};
-use crate::proto::h2::StreamId;
+use crate::proto::h2::{ErrorCode, StreamId};
+use crate::task::TaskId;
 
+use super::Connections;
 use super::blocks::{BlockRead, Blocks};
 
 /// What is left of an answer's body.
@@ -172,6 +174,48 @@ fn pull_file<E: Engine>(
     }
     let end = rest.len == 0;
     Pulled::Piece { bytes: piece, end }
+}
+
+impl<E: Engine> Connections<E> {
+    /// A task reads for this stream.
+    pub(super) fn note_stream_task(&mut self, socket: SocketId, stream: StreamId, task: TaskId) {
+        if let Some(streams) = self.streams_mut(socket) {
+            streams.note_read(stream, task);
+        }
+    }
+
+    /// A slice of a file came from the disk for this stream.
+    pub(super) fn on_stream_slice(
+        &mut self,
+        socket: SocketId,
+        stream: StreamId,
+        slice: Vec<u8>,
+        result: Result<usize, Errno>,
+    ) {
+        self.mark_dirty(socket);
+        let Some(streams) = self.streams_mut(socket) else {
+            return;
+        };
+        streams.tasks.retain(|task| task.stream != stream);
+        let body = streams.core.body_mut(stream);
+        let Some(rest) = body.and_then(|body| body.file()) else {
+            return; // Reset meanwhile.
+        };
+        let read = result.unwrap_or(0);
+        if read == 0 {
+            self.with_output(socket, |streams, out| {
+                streams.core.reset(stream, ErrorCode::INTERNAL_ERROR, out);
+            });
+        } else {
+            let range = FileRange {
+                len: read as u64,
+                ..rest.clone()
+            };
+            streams.ahead.keep(stream, slice.into());
+            streams.core.set_ready(stream);
+            self.engine.note_read(&range);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::access::gate::{Found, Peer};
 use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_COLD_READS_MAX};
-use crate::engine::{Engine, Errno, FileRange, SendBatch, SocketId};
+use crate::engine::{Engine, SendBatch, SocketId};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
 use crate::handler::files::Served;
@@ -28,15 +28,18 @@ use super::reception::Overloaded;
 use super::request::{spawn_aside, spawn_slow};
 use super::services::Services;
 use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody, push_piece};
+use super::stream_inbound::{Contents, Piece};
 use super::visit::{Again, Left, Outcome, Visit, formed};
 
 /// The streams of one connection.
 pub(super) struct Streams {
     pub(super) core: H2Connection<StreamBody>,
-    tasks: Vec<StreamTask>,
-    ahead: ReadAhead,
+    pub(super) tasks: Vec<StreamTask>,
+    pub(super) ahead: ReadAhead,
     /// Streams whose next slice must come from the disk, and that wait for others' slices.
     cold: VecDeque<StreamId>,
+    /// What comes of requests that were not answered yet.
+    pub(super) contents: Contents,
     /// Bytes of content sent over all streams.
     content_bytes: u64,
     /// The peer was told that the end is near.
@@ -44,8 +47,8 @@ pub(super) struct Streams {
 }
 
 /// A slow-lane task that works for one stream.
-struct StreamTask {
-    stream: StreamId,
+pub(super) struct StreamTask {
+    pub(super) stream: StreamId,
     task: TaskId,
     /// For its answer. `None`: it reads a slice of a file.
     left: Option<Left>,
@@ -72,6 +75,7 @@ pub(super) fn begin_streams(connection: &mut Connection, services: &mut Services
         tasks: Vec::new(),
         ahead: ReadAhead::default(),
         cold: VecDeque::new(),
+        contents: Contents::default(),
         content_bytes: 0,
         is_draining: services.draining,
     }));
@@ -154,20 +158,19 @@ impl Answering<'_> {
                 stream,
                 head,
                 has_content,
+            } => self.on_request(stream, (&head, has_content), None),
+            Event::Content {
+                stream,
+                bytes,
+                flow,
+                end,
             } => {
-                if has_content {
-                    // No handler takes content; what comes of it is thrown away.
-                    let out = self.batch.own_mut();
-                    self.streams.core.discard_content(stream, out);
-                }
-                self.on_request(stream, &head, None);
+                let piece = Piece { bytes, flow, end };
+                let out = self.batch.own_mut();
+                self.streams.take_content(stream, piece, self.services, out);
             }
-            Event::Content { stream, flow, .. } => {
-                self.streams
-                    .core
-                    .release(stream, flow, self.batch.own_mut());
-            }
-            Event::Ended { .. } | Event::Closed => {}
+            Event::Ended { stream } => self.streams.contents.end(stream),
+            Event::Closed => {}
             Event::Refused {
                 stream,
                 fault,
@@ -178,12 +181,19 @@ impl Answering<'_> {
             }
             Event::Reset { stream } => {
                 self.streams.cancel(stream, &mut self.services.executor);
+                let out = self.batch.own_mut();
+                self.streams.discard_content(stream, out);
             }
         }
     }
 
     #[inline]
-    fn on_request(&mut self, stream: StreamId, request: &RequestHead<'_>, again: Option<Again>) {
+    fn on_request(
+        &mut self,
+        stream: StreamId,
+        (request, has_content): (&RequestHead<'_>, bool),
+        again: Option<Again>,
+    ) {
         let Answering {
             socket,
             streams,
@@ -228,7 +238,11 @@ impl Answering<'_> {
                 let slow = reply.into_slow().expect("it is slow");
                 match services.take_off() {
                     Ok(flight) => {
+                        let place = (*socket, stream);
+                        let (asked, out) = ((request, has_content), batch.own_mut());
+                        let content = streams.content_for(&slow, place, asked, (services, out));
                         let place = (*socket, Some(stream));
+                        let slow = (slow, content, visit.as_deref());
                         let task = spawn_slow(place, services, site, request, slow);
                         return streams.wait(stream, task, Left::of(request, visit, flight));
                     }
@@ -248,6 +262,10 @@ impl Answering<'_> {
             spawn_aside(self.services, site, aside, request.path);
         }
         self.services.end_visit(visit, request, outcome);
+        if has_content {
+            let out = self.batch.own_mut();
+            self.streams.discard_content(stream, out);
+        }
     }
 
     fn write_answer(&mut self, stream: StreamId, answer: Answer, visit: Option<&Visit>) {
@@ -340,6 +358,12 @@ impl Streams {
         self.wake_cold(0);
     }
 
+    /// A task reads a file for this stream.
+    pub(super) fn note_read(&mut self, stream: StreamId, task: TaskId) {
+        let left = None;
+        self.tasks.push(StreamTask { stream, task, left });
+    }
+
     fn cold_reads(&self) -> usize {
         let reads = self.tasks.iter().filter(|task| task.left.is_none());
         reads.count()
@@ -420,6 +444,7 @@ impl<E: Engine> Connections<E> {
         else {
             return 0;
         };
+        streams.contents.fail_slow(self.services.now.monotonic);
         streams.wake_cold(0);
         if !streams.core.wants_to_send() {
             return 0;
@@ -478,50 +503,6 @@ impl<E: Engine> Connections<E> {
         pulled
     }
 
-    /// A task reads for this stream.
-    pub(super) fn note_stream_task(&mut self, socket: SocketId, stream: StreamId, task: TaskId) {
-        if let Some(streams) = self.streams_mut(socket) {
-            streams.tasks.push(StreamTask {
-                stream,
-                task,
-                left: None,
-            });
-        }
-    }
-
-    /// A slice of a file came from the disk for this stream.
-    pub(super) fn on_stream_slice(
-        &mut self,
-        socket: SocketId,
-        stream: StreamId,
-        slice: Vec<u8>,
-        result: Result<usize, Errno>,
-    ) {
-        self.mark_dirty(socket);
-        let Some(streams) = self.streams_mut(socket) else {
-            return;
-        };
-        streams.tasks.retain(|task| task.stream != stream);
-        let body = streams.core.body_mut(stream);
-        let Some(rest) = body.and_then(|body| body.file()) else {
-            return; // Reset meanwhile.
-        };
-        let read = result.unwrap_or(0);
-        if read == 0 {
-            self.with_output(socket, |streams, out| {
-                streams.core.reset(stream, ErrorCode::INTERNAL_ERROR, out);
-            });
-        } else {
-            let range = FileRange {
-                len: read as u64,
-                ..rest.clone()
-            };
-            streams.ahead.keep(stream, slice.into());
-            streams.core.set_ready(stream);
-            self.engine.note_read(&range);
-        }
-    }
-
     /// The answer to a request on a stream was made, or got lost.
     pub(super) fn on_stream_answer(
         &mut self,
@@ -534,6 +515,8 @@ impl<E: Engine> Connections<E> {
             let outcome = Outcome::of(&answer, CacheState::Miss);
             answering.write_answer(stream, answer, left.visit.as_deref());
             answering.services.end_left(left, outcome);
+            let out = answering.batch.own_mut();
+            answering.streams.discard_content(stream, out);
         });
     }
 
@@ -546,7 +529,9 @@ impl<E: Engine> Connections<E> {
         found: Found,
     ) {
         self.after_task(socket, stream, |answering, left| {
-            answering.on_request(stream, request, Some((found, left.visit)));
+            let has_content = answering.streams.contents.has(stream);
+            let again = (found, left.visit);
+            answering.on_request(stream, (request, has_content), Some(again));
         });
     }
 
@@ -631,7 +616,7 @@ impl<E: Engine> Connections<E> {
         }
     }
 
-    fn streams_mut(&mut self, socket: SocketId) -> Option<&mut Streams> {
+    pub(super) fn streams_mut(&mut self, socket: SocketId) -> Option<&mut Streams> {
         match &mut self.table.get_mut(socket.0)?.reading {
             Reading::Streams(streams) => Some(streams),
             _ => None,

@@ -76,8 +76,8 @@ struct Queue {
 }
 
 impl BodyInlet {
-    /// `tell` will be called when the task asks for content first, when a full queue has room
-    /// again, and when the task goes away. It must not call back.
+    /// `tell` will be called when the task asks for content first, whenever it has taken some, and
+    /// when it goes away. It must not call back.
     pub fn when_wanted(&self, tell: impl Fn() + 'static) {
         self.0.borrow_mut().tell = Some(Rc::new(tell));
     }
@@ -86,6 +86,21 @@ impl BodyInlet {
     pub fn has_room(&self) -> bool {
         let queue = self.0.borrow();
         !queue.is_taken || queue.gathered.len() < queue.bytes_max
+    }
+
+    /// Bytes that wait for the task.
+    pub fn len(&self) -> usize {
+        self.0.borrow().gathered.len()
+    }
+
+    /// True when nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// True until the body has ended or failed.
+    pub fn is_open(&self) -> bool {
+        self.0.borrow().state == State::Open
     }
 
     /// True once the task has asked for content.
@@ -108,13 +123,13 @@ impl BodyInlet {
         }
     }
 
-    /// The body is whole.
-    pub fn end(self) {
+    /// The body is whole. What waits is still taken.
+    pub fn end(&self) {
         self.close(State::Ended);
     }
 
-    /// The body will never be whole.
-    pub fn fail(self, why: BodyFault) {
+    /// The body will never be whole. What waits is still taken.
+    pub fn fail(&self, why: BodyFault) {
         self.close(State::Failed(why));
     }
 
@@ -152,7 +167,6 @@ impl RequestBody {
         poll_fn(|context| {
             let mut queue = self.0.borrow_mut();
             let was_asked_for = std::mem::replace(&mut queue.is_asked_for, true);
-            let was_full = queue.gathered.len() >= queue.bytes_max;
             let bytes = queue.gathered.split().freeze();
             let polled = match queue.state {
                 _ if !bytes.is_empty() => Poll::Ready(Ok(Some(bytes))),
@@ -163,7 +177,8 @@ impl RequestBody {
                     Poll::Pending
                 }
             };
-            let tell = queue.tell.clone().filter(|_| was_full || !was_asked_for);
+            let has_taken = matches!(polled, Poll::Ready(Ok(Some(_))));
+            let tell = queue.tell.clone().filter(|_| has_taken || !was_asked_for);
             drop(queue);
             if let Some(tell) = tell {
                 tell();
@@ -245,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_asks_for_more_once_it_is_empty() {
+    fn a_queue_asks_for_more_once_it_is_empty() {
         let (inlet, mut body) = request_body(3, None);
         let told = told(&inlet);
         assert!(inlet.has_room() && !inlet.is_asked_for());
@@ -255,8 +270,10 @@ mod tests {
         assert!(inlet.has_room());
         inlet.push(b"cd");
         assert!(!inlet.has_room());
+        assert_eq!(inlet.len(), 4);
         assert_eq!(poll(&mut body), Poll::Ready(Ok(Some("abcd".into()))));
         assert_eq!((told.get(), inlet.has_room()), (2, true));
+        assert!(inlet.is_empty() && inlet.is_open());
         assert_eq!(poll(&mut body), Poll::Pending);
         assert_eq!(told.get(), 2);
     }
@@ -266,6 +283,8 @@ mod tests {
         let (inlet, mut body) = request_body(3, None);
         inlet.push(b"a");
         inlet.fail(BodyFault::TooSlow);
+        assert!(!inlet.is_open());
+        drop(inlet);
         assert_eq!(poll(&mut body), Poll::Ready(Ok(Some("a".into()))));
         assert_eq!(poll(&mut body), Poll::Ready(Err(BodyFault::TooSlow)));
 

@@ -1,10 +1,14 @@
 //! The sites of one worker: which host is answered by which.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::files::{Aside, FileServices, Files, Loaded, Remember, Served, Site, Why};
+use super::resources::{Resources, Write};
 use crate::base::Now;
+use crate::exchange::RequestBody;
 use crate::http::{OwnedRequestHead, RequestHead, Status};
 use crate::route::hosts::Hosts;
 use crate::task::{Io, Pool};
@@ -20,11 +24,19 @@ impl SiteId {
     }
 }
 
+/// What answers requests that write, in the place of a site's resources: for tests of what carries
+/// their content.
+#[doc(hidden)]
+pub type Taker = Rc<dyn Fn(OwnedRequestHead, RequestBody) -> Pin<Box<dyn Future<Output = Loaded>>>>;
+
 /// All sites of one worker.
 pub struct Sites {
     hosts: Arc<Hosts>,
     files: Vec<Files>,
     pool: Pool,
+    /// What writes, for each site that lets clients.
+    resources: Vec<Option<Resources>>,
+    taker: Option<Taker>,
 }
 
 impl Sites {
@@ -38,7 +50,29 @@ impl Sites {
             hosts,
             files: files.collect(),
             pool: services.pool.clone(),
+            resources: Vec::new(),
+            taker: None,
         }
+    }
+
+    /// With what writes, in the order of the sites.
+    #[must_use]
+    pub fn with_resources(mut self, resources: &[Option<Resources>]) -> Sites {
+        self.resources = resources.to_vec();
+        self
+    }
+
+    /// Every request that writes goes to `taker`.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_taker(mut self, taker: Taker) -> Sites {
+        self.taker = Some(taker);
+        self
+    }
+
+    /// True when every path can be written.
+    pub fn has_taker(&self) -> bool {
+        self.taker.is_some()
     }
 
     /// The site that answers for the host of a request; `None`: no site does.
@@ -73,6 +107,34 @@ impl Sites {
         now: Now,
     ) -> impl Future<Output = Loaded> + use<> {
         self.files[site.0].load(head, why, io, now)
+    }
+
+    /// Answers a request that writes, in the name of `user`. A client that waits for that sends its
+    /// content when the future first asks for it.
+    pub fn write(
+        &self,
+        site: SiteId,
+        head: OwnedRequestHead,
+        body: RequestBody,
+        user: Option<Arc<str>>,
+    ) -> impl Future<Output = Loaded> + use<> {
+        let taking: Pin<Box<dyn Future<Output = Loaded>>> = match &self.taker {
+            Some(taker) => taker(head, body),
+            None => {
+                let files = &self.files[site.0];
+                let resources = self.resources.get(site.0).and_then(Option::as_ref);
+                let resources = resources.expect("only what can be written is written");
+                let answer = resources.write(Write {
+                    head,
+                    body,
+                    user,
+                    site: Arc::clone(files.site()),
+                    services: files.services().clone(),
+                });
+                Box::pin(async move { Loaded::unkept(answer.await) })
+            }
+        };
+        taking
     }
 
     /// [`Files::do_aside`] of a site.

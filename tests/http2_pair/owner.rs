@@ -142,7 +142,13 @@ impl Owner {
         let taken = self.taken.get_mut(&id).unwrap();
         let bytes = self.random.between(0, taken.held as u64) as usize;
         taken.held -= bytes;
-        self.core.release(StreamId(id), bytes, &mut self.out);
+        let (stream, out) = (StreamId(id), &mut self.out);
+        if self.random.chance(0.5) {
+            self.core.release(stream, bytes, out);
+        } else {
+            self.core.release_to_connection(stream, bytes, out);
+            self.core.release_to_stream(stream, bytes, out);
+        }
     }
 
     fn send(&mut self) {

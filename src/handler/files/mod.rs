@@ -149,6 +149,16 @@ impl Files {
         files
     }
 
+    /// What is served.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// What it is served by.
+    pub fn services(&self) -> &FileServices {
+        &self.services
+    }
+
     /// Answers at once what is known and fresh. A hit costs no allocation, lock or system call.
     #[inline]
     pub fn serve(&mut self, head: &RequestHead<'_>, now: Now) -> Served<'_> {
@@ -343,7 +353,8 @@ impl Why {
 }
 
 impl Loaded {
-    fn unkept(answer: Answer) -> Loaded {
+    /// An answer of which nothing is remembered.
+    pub fn unkept(answer: Answer) -> Loaded {
         Loaded {
             answer,
             remember: None,

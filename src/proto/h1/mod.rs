@@ -14,5 +14,6 @@ pub use head::{
     Framing, Head, HeadLimits, HeadStorage, ParsedHead, asks_for_head, may_be_complete, parse_head,
 };
 pub use writer::{
-    CHUNK_END, CHUNKED, LAST_CHUNK, Persistence, write_chunk_size, write_head, write_template,
+    CHUNK_END, CHUNKED, CONTINUE, LAST_CHUNK, Persistence, write_chunk_size, write_head,
+    write_template,
 };

@@ -14,6 +14,9 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 /// The last chunk and the end of an empty trailer section.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// Tells a client that its content is wanted (RFC 9110 §15.2.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// What the answer says about the connection (RFC 9112 §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {

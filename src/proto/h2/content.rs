@@ -21,6 +21,28 @@ impl<B> H2Connection<B> {
         self.release_window(id, bytes, ends, out);
     }
 
+    /// A half of [`H2Connection::release`], for content that has to wait longer than others should:
+    /// the connection's window opens again.
+    pub fn release_to_connection(&mut self, stream: StreamId, bytes: usize, out: &mut Vec<u8>) {
+        if let Some(stream) = self.streams.get_mut(stream.0) {
+            let bytes = bytes.min(stream.held);
+            stream.held -= bytes;
+            self.give_back(bytes, out);
+        }
+    }
+
+    /// The other half: the stream's window opens again. No more in all than came.
+    pub fn release_to_stream(&mut self, stream: StreamId, bytes: usize, out: &mut Vec<u8>) {
+        let id = stream.0;
+        if let Some(stream) = self.streams.get_mut(id)
+            && stream.state == State::Open
+            && stream.discarded.is_none()
+            && let Some(increment) = stream.receive.give_back(bytes)
+        {
+            write_window_update(out, id, increment);
+        }
+    }
+
     /// Nobody wants the content of this request, now or later: no more events tell of it. The
     /// stream's window stays as it is, so that the peer stops soon.
     pub fn discard_content(&mut self, stream: StreamId, out: &mut Vec<u8>) {

@@ -192,6 +192,49 @@ fn released_content_opens_the_windows() {
     );
 }
 
+/// §5.2.2: one slow stream need not hold the others up.
+#[test]
+fn the_windows_open_one_by_one_where_they_are_released_so() {
+    let limits = H2Settings {
+        initial_window: 65_536,
+        connection_window: 65_536,
+        ..H2Settings::default()
+    };
+    let mut rig = Rig::with(&limits);
+    rig.open_for_content(1);
+    for _ in 0..4 {
+        rig.feed(&data(1, 0, &[0; 16_384]));
+        let out = &mut rig.out;
+        rig.core.release_to_connection(StreamId(1), 16_384, out);
+    }
+    let sent = rig.sent();
+    assert_eq!(
+        (increments(&sent, 0), increments(&sent, 1)),
+        (vec![32_768, 32_768], vec![])
+    );
+    // Others may send, the stream itself may not.
+    rig.open_for_content(3);
+    let events = rig.feed(&data(3, 0, &[0; 16_384]));
+    assert!(matches!(&events[..], [Seen::Content(..)]), "{events:?}");
+    rig.core
+        .release_to_stream(StreamId(1), 32_768, &mut rig.out);
+    let sent = rig.sent();
+    assert_eq!(
+        (increments(&sent, 0), increments(&sent, 1)),
+        (vec![], vec![32_768])
+    );
+    // Nothing is given back twice, nor to a stream that nobody reads.
+    let out = &mut rig.out;
+    rig.core.release_to_connection(StreamId(1), 1_000_000, out);
+    rig.core.discard_content(StreamId(1), out);
+    rig.core.release_to_stream(StreamId(1), 32_768, out);
+    assert_eq!(rig.sent(), []);
+    for _ in 0..2 {
+        assert_eq!(rig.feed(&data(1, 0, &[0; 16_384])), []);
+    }
+    assert_eq!(rig.feed(&data(1, 0, b"x")), [Seen::Reset(1)]);
+}
+
 /// What the owner holds when a stream ends opens the connection's window again.
 #[test]
 fn content_of_ended_streams_leaks_no_window() {
