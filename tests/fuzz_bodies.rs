@@ -191,6 +191,12 @@ const CONTENT_RANGES: &[&[u8]] = &[
     b"bytes 18446744073709551614-18446744073709551615/*",
 ];
 
+/// Queries, and names behind a NUL.
+const PAGE_QUERIES: &[&[u8]] = &[
+    b"limit=5&after=a%20b%2B\0c d+%&.json",
+    b"after=%ff&limit=1000&limit=1\0\xff\xfe",
+];
+
 const DIGESTS: &[&[u8]] = &[
     b"sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:;a=1, md5=:AAAA:\nsha-512=3,sha-256=10",
     b"sha-512=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:\nsha-256=0;x, unixsum=1",
@@ -358,6 +364,11 @@ fn patches() {
 #[test]
 fn content_ranges() {
     run(CONTENT_RANGES, 19, resources::fuzz_content_range);
+}
+
+#[test]
+fn page_queries() {
+    run(PAGE_QUERIES, 21, resources::fuzz_page_query);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! a pool of its own, which nobody else holds up.
 
 mod byte_range;
+mod collection;
 mod content;
 mod digest;
 mod done;
@@ -19,6 +20,7 @@ mod draft;
 #[doc(hidden)]
 pub mod fuzz;
 mod job;
+mod listing;
 mod member;
 mod patch;
 mod patching;
@@ -125,6 +127,17 @@ impl Resources {
                 Err(refusal) => refusal.into_answer(),
             }
         }
+    }
+
+    /// The members of a collection: of a directory without an index whose path ends in a slash, for
+    /// who does not prefer the page that the site has for people. `None`: not ours to answer.
+    pub fn list(
+        &self,
+        head: OwnedRequestHead,
+        site: Arc<Site>,
+        services: FileServices,
+    ) -> impl Future<Output = Option<Answer>> + use<> {
+        async move { listing::answer(head, site, services).await }
     }
 
     /// The value of `Accept-Patch` (RFC 5789 §3.1).

@@ -58,6 +58,23 @@ impl Target {
         Target::below(Arc::clone(&self.tree), self.path.join_index(name))
     }
 
+    /// Something inside of this collection, to find its directory by.
+    pub(super) fn inside(&self, name: &str) -> Target {
+        let path = self.path.join_index(name);
+        let (mount, inner) = self.tree.mount_of(&path);
+        Target {
+            tree: Arc::clone(&self.tree),
+            mount,
+            path,
+            inner,
+        }
+    }
+
+    /// True when a file of this name beside the target is a rule.
+    pub(super) fn is_rule(&self, name: &[u8]) -> bool {
+        is_never_written(&self.tree, self.mount, &self.inner.with_file_name(name))
+    }
+
     fn below(tree: Arc<Tree>, path: SafePath) -> Result<Target> {
         let (mount, inner) = tree.mount_of(&path);
         if is_never_written(&tree, mount, &inner) {

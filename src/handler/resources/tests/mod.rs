@@ -15,6 +15,7 @@ use crate::exchange::{BodyFault, request_body};
 use crate::handler::files::tests::{Bench, Lane, Seen, seen_answer};
 use crate::http::{Field, RequestHead, TargetForm, Version};
 
+mod collections;
 mod patching;
 mod writing;
 
