@@ -147,8 +147,9 @@ fn smallest(
         let name = entry.file_name();
         let is_kind_shown = match entry.file_type() {
             FileType::RegularFile | FileType::Directory => true,
-            FileType::Unknown => find::stat_at(directory, name)
-                .is_ok_and(|stat| stat.kind != FileKind::Other),
+            FileType::Unknown => {
+                find::stat_at(directory, name).is_ok_and(|stat| stat.kind != FileKind::Other)
+            }
             _ => false,
         };
         if !is_kind_shown || name.to_bytes() <= &query.after[..] || !shows(name.to_bytes()) {
@@ -220,7 +221,10 @@ mod tests {
             Some((parsed.limit, String::from_utf8(parsed.after).unwrap()))
         };
         assert_eq!(read(""), Some((100, String::new())));
-        assert_eq!(read("limit=5&after=a%20b+c%2B&x=1"), Some((5, "a b c+".to_owned())));
+        assert_eq!(
+            read("limit=5&after=a%20b+c%2B&x=1"),
+            Some((5, "a b c+".to_owned()))
+        );
         assert_eq!(read("limit=1000000"), Some((1000, String::new())));
         assert_eq!(read("after=%zz%"), Some((100, "%zz%".to_owned())));
         for query in ["limit=0", "limit=-1", "limit=", "limit=x"] {

@@ -35,6 +35,8 @@ pub(super) struct Job {
     pub(super) head: Arc<OwnedRequestHead>,
     pub(super) target: Target,
     pub(super) digests: DigestFields,
+    /// It may have been done before: then its conditions were evaluated.
+    pub(super) has_key: bool,
     pub(super) services: FileServices,
     pub(super) shared: Arc<Shared>,
 }
@@ -74,7 +76,9 @@ impl Job {
         if present.is_none() && self.head.method() == Method::Patch {
             return Err(Refusal::new(Status::NOT_FOUND));
         }
-        self.check(present.as_ref())?;
+        if !self.has_key {
+            self.check(present.as_ref())?;
+        }
         Ok(Upload {
             draft: Draft::long(&place.directory, present.as_ref())?,
             place,
@@ -96,6 +100,7 @@ impl Job {
                 } = lent.take();
                 let told = self.digests.check(hashing)?;
                 let mut draft = draft;
+                place.rename(&self.target); // It may have got another name since.
                 for _ in 0..WRITE_ATTEMPTS_MAX {
                     match self.commit(&mut place, &mut draft, Expected::Permitted, &told)? {
                         Attempt::Done(done) => return Ok(*done),

@@ -80,6 +80,11 @@ impl Place {
         }
     }
 
+    /// Another name in the same directory.
+    pub(super) fn rename(&mut self, target: &Target) {
+        self.name = name_of(target);
+    }
+
     /// Something has come into its directory, which stays.
     pub(super) fn keep(&mut self) {
         self.made.0.clear();

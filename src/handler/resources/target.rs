@@ -58,6 +58,15 @@ impl Target {
         Target::below(Arc::clone(&self.tree), self.path.join_index(name))
     }
 
+    /// Another name in the same directory.
+    pub(super) fn beside(&self, name: &str) -> Result<Target> {
+        if !SafePath::is_segment(name.as_bytes()) {
+            return Err(Refusal::new(Status::INTERNAL_SERVER_ERROR));
+        }
+        let path = self.path.with_file_name(name.as_bytes());
+        Target::below(Arc::clone(&self.tree), path)
+    }
+
     /// Something inside of this collection, to find its directory by.
     pub(super) fn inside(&self, name: &str) -> Target {
         let path = self.path.join_index(name);

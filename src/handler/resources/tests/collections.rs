@@ -32,7 +32,9 @@ fn get(scene: &Scene, target: &str, fields: &[(&str, &str)]) -> Option<Seen> {
 fn names(seen: &Seen) -> Vec<String> {
     let members: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
     let members = members.as_array().unwrap().iter();
-    members.map(|member| member["name"].as_str().unwrap().to_owned()).collect()
+    members
+        .map(|member| member["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -85,7 +87,10 @@ fn pages_lead_through_all_members_once() {
     }
     assert_eq!(all, expected);
     assert_eq!(get(&scene, "/?limit=25", &[]).unwrap().field("Link"), None);
-    assert_eq!(get(&scene, "/?limit=x", &[]).unwrap().status, Status::BAD_REQUEST);
+    assert_eq!(
+        get(&scene, "/?limit=x", &[]).unwrap().status,
+        Status::BAD_REQUEST
+    );
     assert!(names(&get(&scene, "/?after=z", &[]).unwrap()).is_empty());
 }
 
