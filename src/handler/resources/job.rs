@@ -20,10 +20,11 @@ use super::content::{Content, Upload};
 use super::digest::DigestFields;
 use super::done::Done;
 use super::draft::Draft;
+use super::leftovers;
 use super::place::{Place, sync_directory};
 use super::refusal::{Refusal, Result};
 use super::target::Target;
-use crate::base::limits::WRITE_ATTEMPTS_MAX;
+use crate::base::limits::{DRAFT_LEFT_AFTER, WRITE_ATTEMPTS_MAX};
 use crate::engine::operation::{FileKind, FileStat};
 use crate::handler::files::FileServices;
 use crate::http::conditions::{has_precondition, permit_change};
@@ -145,7 +146,7 @@ impl Job {
         };
         if present.kind == FileKind::Directory {
             self.check_conditions(Some(&Validators::default()))?;
-            match unlinkat(&place.directory, &place.name, AtFlags::REMOVEDIR) {
+            match self.remove_directory(&place) {
                 Err(Errno::NOTEMPTY | Errno::EXIST) => {
                     let reason = "The directory is not empty";
                     return Err(Refusal::because(Status::CONFLICT, reason));
@@ -164,6 +165,17 @@ impl Job {
         drop(stripe);
         sync_directory(&place.directory)?;
         Ok(Done::new(Status::NO_CONTENT))
+    }
+
+    /// Removes a directory with nothing in it but what a crash has left behind.
+    fn remove_directory(&self, place: &Place) -> std::result::Result<(), Errno> {
+        match unlinkat(&place.directory, &place.name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            other => return other,
+        }
+        let inside = place.enter()?;
+        leftovers::clean(&inside, DRAFT_LEFT_AFTER, |_| {})?;
+        unlinkat(&place.directory, &place.name, AtFlags::REMOVEDIR)
     }
 
     /// Refuses what may not be written over, and what the conditions of the request do not allow.

@@ -23,6 +23,7 @@ mod draft;
 pub mod fuzz;
 mod idempotency;
 mod job;
+mod leftovers;
 mod listing;
 mod member;
 mod once;
@@ -60,13 +61,13 @@ use target::Target;
 use turns::Turns;
 
 use crate::base::limits::{
-    IDEMPOTENCY_BYTES_DEFAULT, IDEMPOTENCY_TTL_DEFAULT, PATCH_BYTES_DEFAULT, PATCHES_AT_ONCE_MAX,
-    WRITE_BODY_BYTES_DEFAULT, WRITE_THREADS, WRITES_WAITING_MAX,
+    DRAFT_LEFT_AFTER, IDEMPOTENCY_BYTES_DEFAULT, IDEMPOTENCY_TTL_DEFAULT, PATCH_BYTES_DEFAULT,
+    PATCHES_AT_ONCE_MAX, WRITE_BODY_BYTES_DEFAULT, WRITE_THREADS, WRITES_WAITING_MAX,
 };
 use crate::exchange::{Answer, RequestBody};
 use crate::handler::files::{FileServices, Site};
 use crate::http::{Fields, Method, OwnedRequestHead, Status, media_type};
-use crate::task::Pool;
+use crate::task::{Pool, Urgency};
 
 /// How resources are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +176,16 @@ impl Resources {
             answers: Arc::new(answers),
             patches: Arc::new(Semaphore::new(PATCHES_AT_ONCE_MAX)),
         }))
+    }
+
+    /// Has what a crash has left behind below a site removed, when nothing else is to be done. To
+    /// be called once, at start.
+    pub fn sweep(&self, site: &Site) {
+        for mount in site.mounts() {
+            let job = move || leftovers::sweep(&mount.root, DRAFT_LEFT_AFTER);
+            // Nobody waits for it.
+            drop(self.0.pool.run(Urgency::Background, job));
+        }
     }
 
     /// Does what a PUT, POST, PATCH or DELETE asks for, and says what came of it. When the future

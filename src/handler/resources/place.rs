@@ -80,6 +80,11 @@ impl Place {
         }
     }
 
+    /// Opens the directory of that name.
+    pub(super) fn enter(&self) -> Result<OwnedFd, Errno> {
+        open_directory(enter(&self.directory, &self.name)?)
+    }
+
     /// Another name in the same directory.
     pub(super) fn rename(&mut self, target: &Target) {
         self.name = name_of(target);
@@ -105,7 +110,7 @@ fn enter(directory: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 /// Opens a directory that was found, so that it can be made durable.
-fn open_directory(found: impl AsFd) -> Result<OwnedFd, Errno> {
+pub(super) fn open_directory(found: impl AsFd) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(found, c".", flags, Mode::empty())
 }

@@ -1,7 +1,7 @@
 //! GET of collections.
 
 use super::*;
-use crate::handler::files::tests::{SETTINGS, plain_settings};
+use crate::handler::files::{SETTINGS, plain_settings};
 use crate::watch::Watch;
 
 fn get(scene: &Scene, target: &str, fields: &[(&str, &str)]) -> Option<Seen> {

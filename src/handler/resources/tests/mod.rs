@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::exchange::{BodyFault, request_body};
-use crate::handler::files::tests::{Bench, Lane, Seen, seen_answer};
+use crate::handler::files::{Bench, Lane, Seen, seen_answer};
 use crate::http::{Field, RequestHead, TargetForm, Version};
 
 mod collections;
