@@ -192,12 +192,19 @@ const PATCHES: &[&[u8]] = &[
     b"[[1],{}]\0[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/-\"},{\"op\":\"move\",\"from\":\"/0\",\
       \"path\":\"/1/a\"},{\"op\":\"test\",\"path\":\"/0/a/0\",\"value\":1}]",
     b"{\"~/\":\"\\ud83d\\ude00\"}\0[{\"op\":\"replace\",\"path\":\"/~0~1\",\"value\":[[[]]]},\
-      {\"op\":\"add\",\"path\":\"/~0~1/0/0/-\",\"value\":{}},{\"op\":\"remove\",\"path\":\"/~0~1\"}]",
+      {\"op\":\"add\",\"path\":\"/~0~1/0/0/-\",\"value\":{}},\
+      {\"op\":\"remove\",\"path\":\"/~0~1\"}]",
 ];
 
 const CONTENT_RANGES: &[&[u8]] = &[
     b"bytes 0-99/100",
     b"bytes 18446744073709551614-18446744073709551615/*",
+];
+
+/// Queries, and names behind a NUL.
+const PAGE_QUERIES: &[&[u8]] = &[
+    b"limit=5&after=a%20b%2B\0c d+%&.json",
+    b"after=%ff&limit=1000&limit=1\0\xff\xfe",
 ];
 
 const DIGESTS: &[&[u8]] = &[
@@ -390,6 +397,11 @@ fn patches() {
 #[test]
 fn content_ranges() {
     run(CONTENT_RANGES, 19, resources::fuzz_content_range);
+}
+
+#[test]
+fn page_queries() {
+    run(PAGE_QUERIES, 21, resources::fuzz_page_query);
 }
 
 #[test]

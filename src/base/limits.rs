@@ -423,8 +423,8 @@ pub const FORWARD_KEY_BYTES_MAX: usize = 4 * 1024;
 /// Content of a request is gathered up to so many bytes before it is written: what one thread is
 /// given at a time. No flag: larger writes are not cheaper, and each upload holds two of them.
 pub const UPLOAD_CHUNK_BYTES: usize = 256 * 1024;
-/// Threads that write, over all workers. No flag: they wait for the disk, and what waits together is
-/// made durable together.
+/// Threads that write, over all workers. No flag: they wait for the disk, and what waits together
+/// is made durable together.
 pub const WRITE_THREADS: usize = 64;
 /// Writes that wait for a thread. No flag: every upload has one at most, so that their number is
 /// bounded by connections first.

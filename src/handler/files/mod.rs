@@ -430,4 +430,6 @@ fn plain_request(raw_path: &[u8]) -> RequestHead<'_> {
 }
 
 #[cfg(test)]
-pub(in crate::handler) mod tests;
+mod tests;
+#[cfg(test)]
+pub(in crate::handler) use tests::{Bench, Lane, SETTINGS, Seen, plain_settings, seen_answer};
