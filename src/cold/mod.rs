@@ -15,6 +15,7 @@ pub mod serve;
 mod sites;
 pub mod users;
 pub mod watch;
+mod writing;
 
 pub use listeners::{Listeners, WorkerListeners, bind};
 pub use serve::serve;

@@ -13,7 +13,7 @@ use super::reception::{Opened, Receptions};
 use super::run::{ColdThread, Duties};
 use super::sites;
 use super::watch::Watcher;
-use super::{descriptors, machine};
+use super::{descriptors, machine, writing};
 use crate::base::limits::{CACHED_DESCRIPTORS_SHARE, POOL_JOBS_WAITING_MAX};
 use crate::cache::{Store, StoreSettings};
 use crate::config::checked::Checked;
@@ -23,6 +23,7 @@ use crate::conn::{ConnectionCount, ReceptionSettings};
 use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
 use crate::handler::files::{FileServices, Listings, Site};
+use crate::handler::resources::Resources;
 use crate::log::announce;
 use crate::route::Hosts;
 use crate::task::Pool;
@@ -113,6 +114,7 @@ struct Shared {
     count: ConnectionCount,
     tls: Option<TlsServer>,
     https_port: Option<u16>,
+    resources: Vec<Option<Resources>>,
 }
 
 impl Shared {
@@ -136,6 +138,7 @@ impl Shared {
         Ok(Shared {
             config: Arc::clone(config),
             hosts,
+            resources: writing::open(config, &sites)?,
             sites,
             files: FileServices {
                 store: Arc::new(store),
@@ -212,6 +215,7 @@ fn spawn_all(
                 tls: shared.tls.clone(),
                 https_port: shared.https_port,
                 reception,
+                resources: shared.resources.clone(),
             })
         });
         match worker {

@@ -151,6 +151,13 @@ impl Config {
         }
     }
 
+    /// Bytes of the content of a request, whichever site it is for.
+    pub fn body_bytes_max(&self) -> u64 {
+        let sites = self.access.iter();
+        let all = sites.map(|texts| texts.writing.body_bytes_max);
+        all.max().unwrap_or_default()
+    }
+
     /// The processor of the worker with this index; `None` when workers are not pinned.
     pub fn cpu_of(&self, worker: usize) -> Option<usize> {
         self.cpus.get(worker.checked_rem(self.cpus.len())?).copied()

@@ -16,6 +16,8 @@ use super::visit::Visit;
 /// What is to be done about a request.
 pub(super) enum Reply<'a> {
     Served(Served<'a>),
+    /// An answer that no site was asked for.
+    Made(Answer),
     Slow(Slow),
 }
 
@@ -23,6 +25,8 @@ pub(super) enum Reply<'a> {
 pub(super) enum Slow {
     /// A site loads its answer.
     Load(Why),
+    /// A collection lists its members, unless the site has a page there.
+    List(Why),
     /// A task takes the content of the request.
     Write,
     /// Something must be found out first; then the same request is asked about again.
@@ -35,7 +39,7 @@ impl Reply<'_> {
         match self {
             Reply::Slow(slow) => Some(slow),
             Reply::Served(Served::Slow(why)) => Some(Slow::Load(why)),
-            Reply::Served(_) => None,
+            Reply::Served(_) | Reply::Made(_) => None,
         }
     }
 }
@@ -68,14 +72,14 @@ pub(super) fn reply<'a>(
     if let Some((reception, _)) = &mut reception {
         let told = (question.is_for_metrics, question.is_draining);
         if let Some(answer) = reception.answer(request, told) {
-            return (made(answer), None);
+            return (Reply::Made(answer), None);
         }
     }
     if let Some(port) = question.https_port {
-        return (made(redirect::to_https(request, port)), None);
+        return (Reply::Made(redirect::to_https(request, port)), None);
     }
     let Some(site) = sites.select(request.authority) else {
-        return (made(misdirected(request)), None);
+        return (Reply::Made(misdirected(request)), None);
     };
     let mut is_writable = sites.has_taker();
     if let Some((reception, visit)) = reception
@@ -88,6 +92,15 @@ pub(super) fn reply<'a>(
         is_writable |= visit.passed.is_writable;
     }
     let reply = match route(request, is_writable) {
+        Route::Files if is_writable && request.path.ends_with(b"/") => {
+            match sites.serve(site, request, now) {
+                Served::Slow(why) => Reply::Slow(Slow::List(why)),
+                Served::Hit { head, .. } if head.status() == Status::NOT_FOUND => {
+                    Reply::Slow(Slow::List(Why::default()))
+                }
+                served => Reply::Served(served),
+            }
+        }
         Route::Files => Reply::Served(sites.serve(site, request, now)),
         Route::Write => Reply::Slow(Slow::Write),
         other => refused(sites, site, request, (other, is_writable)),
@@ -117,7 +130,7 @@ fn ask<'a>(
             visit.passed = passed;
             None
         }
-        Asked::Preflight => Some(made(errors::preflight_answer())),
+        Asked::Preflight => Some(Reply::Made(errors::preflight_answer())),
         Asked::Refused {
             status,
             reason,
@@ -125,7 +138,7 @@ fn ask<'a>(
         } => {
             count_refused(counters, why);
             let head_only = question.request.method == Method::Head;
-            Some(made(errors::error_answer(status, reason, head_only)))
+            Some(Reply::Made(errors::error_answer(status, reason, head_only)))
         }
         Asked::Work(work) => Some(Reply::Slow(Slow::Work(work))),
     }
@@ -138,13 +151,6 @@ fn count_refused(counters: &Counters, why: gate::Why) {
         gate::Why::Credential => counters.on_auth_failure(),
         gate::Why::Permission => {}
     }
-}
-
-fn made<'a>(answer: Answer) -> Reply<'a> {
-    Reply::Served(Served::Answer {
-        answer,
-        aside: None,
-    })
 }
 
 /// RFC 9110 §15.5.20
@@ -165,7 +171,7 @@ fn refused<'a>(
     let head_only = request.method == Method::Head;
     let (status, reason) = match route {
         Route::Files | Route::Write => unreachable!("handlers answer for themselves"),
-        Route::Options => return made(errors::options_answer(is_writable)),
+        Route::Options => return Reply::Made(errors::options_answer(is_writable)),
         Route::MethodNotAllowed => (Status::METHOD_NOT_ALLOWED, ""),
         Route::NotImplemented => (
             Status::NOT_IMPLEMENTED,
@@ -176,5 +182,5 @@ fn refused<'a>(
     if sites.has_page(site, request, status) {
         return Reply::Served(Served::Slow(Why::status(status)));
     }
-    made(errors::error_answer(status, reason, head_only))
+    Reply::Made(errors::error_answer(status, reason, head_only))
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::access::gate::{Found, Passed, Peer};
 use crate::exchange::{Answer, AnswerHead, Body};
+use crate::handler::errors;
 use crate::handler::problem::{self, ProblemForm};
 use crate::http::{
     FieldForm, FieldWriter, Fields, HeadTemplate, Method, OwnedRequestHead, RequestHead, Status,
@@ -45,6 +46,22 @@ pub(super) struct Left {
     pub(super) visit: Option<Box<Visit>>,
     /// It counts as one under way.
     _flight: Option<Flight>,
+}
+
+/// How far the answer is to a request that the slow lane has not got.
+pub(super) enum Made {
+    /// It is in the output.
+    Written(Outcome),
+    Ready(Answer, CacheState),
+}
+
+impl Made {
+    /// There is too much to do for one more request.
+    #[cold]
+    pub(super) fn busy(request: &RequestHead<'_>) -> Made {
+        let head_only = request.method == Method::Head;
+        Made::Ready(errors::busy_answer(head_only), CacheState::Bypass)
+    }
 }
 
 /// How a request was answered.

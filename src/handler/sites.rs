@@ -137,6 +137,20 @@ impl Sites {
         taking
     }
 
+    /// The members of a collection; `None`: the site answers.
+    pub fn list(
+        &self,
+        site: SiteId,
+        head: OwnedRequestHead,
+    ) -> impl Future<Output = Option<Loaded>> + use<> {
+        let files = &self.files[site.0];
+        let resources = self.resources.get(site.0).and_then(Option::as_ref);
+        let listing = resources.map(|resources| {
+            resources.list(head, Arc::clone(files.site()), files.services().clone())
+        });
+        async move { listing?.await.map(Loaded::unkept) }
+    }
+
     /// [`Files::do_aside`] of a site.
     pub fn do_aside(
         &self,

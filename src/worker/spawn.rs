@@ -11,6 +11,7 @@ use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::{self, UringEngine};
 use crate::engine::{Engine, EngineKind};
 use crate::handler::files::{FileServices, Site};
+use crate::handler::resources::Resources;
 use crate::handler::sites::Sites;
 use crate::proto::h2::H2Settings;
 use crate::route::hosts::Hosts;
@@ -39,6 +40,8 @@ pub struct WorkerSetup {
     pub https_port: Option<u16>,
     /// What is asked of requests before they are answered, if anything.
     pub reception: Option<ReceptionSettings>,
+    /// What writes, for each site that lets clients.
+    pub resources: Vec<Option<Resources>>,
 }
 
 /// A listening socket, and what is spoken there.
@@ -157,9 +160,11 @@ fn serve<E: Engine>(
         https_port: setup.https_port,
         hsts: config.tls.as_ref().and_then(|tls| tls.hsts.clone()),
         send_rate: config.server_access.send_bytes_max,
-        ..ConnectionSettings::default()
+        body_bytes_max: config.body_bytes_max(),
+        body_timeout: config.timeouts.body,
     };
     let sites = Sites::new(setup.hosts, &setup.sites, &setup.files);
+    let sites = sites.with_resources(&setup.resources);
     let mut name = engine.name().to_owned();
     if !features.is_empty() {
         name = format!("{name}: {}", features.join(", "));
