@@ -15,7 +15,8 @@ use crate::listing::is_draft;
 /// Bytes that one call brings names in.
 const NAMES_BUFFER_BYTES: usize = 32 * 1024;
 
-/// Removes those to which nothing has happened for so long, from a directory and all below it. What cannot be read is left as it is.
+/// Removes those to which nothing has happened for so long, from a directory and all below it. What
+/// cannot be read is left as it is.
 pub(super) fn sweep(root: &OwnedFd, left_after: Duration) {
     let mut rest = vec![CString::default()];
     while let Some(path) = rest.pop() {
