@@ -28,6 +28,7 @@ mod secure;
 mod site;
 mod streamed;
 mod streams;
+mod uploads;
 mod wire;
 
 use std::cell::RefCell;
@@ -371,6 +372,10 @@ fn make_services(
     site: &Site,
     store: &Arc<Store>,
 ) -> Services {
+    services_of(engine, settings, site, make_sites(site, store))
+}
+
+fn make_sites(site: &Site, store: &Arc<Store>) -> Sites {
     let served = SiteSettings {
         root: Some(site.root()),
         ..SiteSettings::default()
@@ -382,7 +387,15 @@ fn make_services(
         pool: Pool::new(2, 64),
         listings: Listings::default(),
     };
-    let sites = Sites::new(Arc::new(Hosts::only()), &[Arc::new(served)], &services);
+    Sites::new(Arc::new(Hosts::only()), &[Arc::new(served)], &services)
+}
+
+fn services_of(
+    engine: &SimEngine,
+    settings: ConnectionSettings,
+    site: &Site,
+    sites: Sites,
+) -> Services {
     let tls = secure::server(site.beside_root());
     Services::new(sites, settings, Some(tls), engine.waker(), engine.now())
 }

@@ -20,6 +20,7 @@ use downpour::exchange::{
     Answer, AnswerHead, Body, BodyWriter, Part, Parts, Producer, body_stream,
 };
 use downpour::handler::files::Loaded;
+use downpour::handler::sites::Sites;
 use downpour::http::{ResponseHead, Status};
 use downpour::proto::h2::H2Settings;
 use h2::Reason;
@@ -28,7 +29,9 @@ use crate::driver::Driver;
 use crate::secure::ClientConfigs;
 use crate::site::Site;
 use crate::wire::Wire;
-use crate::{PLAIN, Replay, SECURE, alone, connection_settings, make_services, store_settings};
+use crate::{
+    PLAIN, Replay, SECURE, alone, connection_settings, make_sites, services_of, store_settings,
+};
 
 /// What a body may hold between its producer and its connection.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -40,7 +43,7 @@ const HELD_BYTES_MAX: usize = BODY_BYTES_MAX + 256 * 1024 + 320 * 1024;
 
 /// The protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speaks {
+pub(crate) enum Speaks {
     Http10,
     Http11,
     Http11Tls,
@@ -57,25 +60,25 @@ const ALL: [Speaks; 5] = [
 ];
 
 impl Speaks {
-    fn is_http2(self) -> bool {
+    pub(crate) fn is_http2(self) -> bool {
         matches!(self, Speaks::Http2 | Speaks::Http2Tls)
     }
 
-    fn is_secure(self) -> bool {
+    pub(crate) fn is_secure(self) -> bool {
         matches!(self, Speaks::Http11Tls | Speaks::Http2Tls)
     }
 }
 
 /// The byte at each place of every body.
-fn byte_at(position: usize) -> u8 {
+pub(crate) fn byte_at(position: usize) -> u8 {
     (position % 251) as u8
 }
 
-fn bytes_at(from: usize, len: usize) -> Vec<u8> {
+pub(crate) fn bytes_at(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(byte_at).collect()
 }
 
-fn is_body(bytes: &[u8], len: usize) -> bool {
+pub(crate) fn is_body(bytes: &[u8], len: usize) -> bool {
     bytes.len() == len
         && bytes
             .iter()
@@ -158,7 +161,7 @@ impl Script {
 }
 
 /// Waits in virtual time, as for another server.
-async fn sleep(sim: &Sim, delay: Duration) {
+pub(crate) async fn sleep(sim: &Sim, delay: Duration) {
     let over = Rc::new(Cell::new(false));
     let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
     let (flag, sleeper) = (Rc::clone(&over), Rc::clone(&waker));
@@ -177,7 +180,7 @@ async fn sleep(sim: &Sim, delay: Duration) {
     .await;
 }
 
-fn loaded(head: ResponseHead, body: Body) -> Loaded {
+pub(crate) fn loaded(head: ResponseHead, body: Body) -> Loaded {
     Loaded {
         answer: Answer {
             head: AnswerHead::Fresh(head),
@@ -189,48 +192,63 @@ fn loaded(head: ResponseHead, body: Body) -> Loaded {
     }
 }
 
-/// A worker's loop that answers every request as the test says.
-struct World {
-    sim: Sim,
-    connections: Connections<SimEngine>,
-    answers: Box<dyn FnMut() -> Loaded>,
+/// A worker's loop; where the test says so, it answers every request as the test says.
+pub(crate) struct World {
+    pub(crate) sim: Sim,
+    pub(crate) connections: Connections<SimEngine>,
+    answers: Option<Answers>,
     completions: Vec<Completion>,
     _site: Site,
 }
+
+type Answers = Box<dyn FnMut() -> Loaded>;
 
 impl World {
     fn new(
         seed: u64,
         settings: SimSettings,
-        answers: impl FnMut(&Sim) -> Loaded + 'static,
+        mut answers: impl FnMut(&Sim) -> Loaded + 'static,
+    ) -> World {
+        let mut world = World::of(seed, settings, |_| {}, |_, sites| sites);
+        let inside = world.sim.clone();
+        world.answers = Some(Box::new(move || answers(&inside)));
+        world
+    }
+
+    pub(crate) fn of(
+        seed: u64,
+        settings: SimSettings,
+        change: impl FnOnce(&mut ConnectionSettings),
+        fill: impl FnOnce(&Sim, Sites) -> Sites,
     ) -> World {
         let mut random = Random::new(seed);
         let site = Site::new(&mut random);
         let engine = SimEngine::new(seed, settings).expect("an eventfd");
         let sim = engine.sim();
         let store = Arc::new(Store::new(store_settings(&mut random)));
-        let settings = ConnectionSettings {
+        let mut settings = ConnectionSettings {
             handshakes_max: 256,
             h2: Some(H2Settings::default()),
             ..connection_settings(&mut random)
         };
-        let services = make_services(&engine, settings, &site, &store);
+        change(&mut settings);
+        let sites = fill(&sim, make_sites(&site, &store));
+        let services = services_of(&engine, settings, &site, sites);
         let mut connections = Connections::new(engine, services);
         for kind in [ListenerKind::Plain, ListenerKind::Tls] {
             let listener = File::open("/dev/null").expect("any descriptor stands for a listener");
             connections.listen(listener.into(), kind, ConnectionCount::new(1000));
         }
-        let (mut answers, inside) = (answers, sim.clone());
         World {
             sim,
             connections,
-            answers: Box::new(move || answers(&inside)),
+            answers: None,
             completions: Vec::new(),
             _site: site,
         }
     }
 
-    fn turn(&mut self) -> io::Result<()> {
+    pub(crate) fn turn(&mut self) -> io::Result<()> {
         let connections = &mut self.connections;
         let busy = connections.has_output() || connections.services_mut().has_ready_task();
         let wait = if busy { Wait::Poll } else { Wait::Block };
@@ -244,8 +262,10 @@ impl World {
         let mut events = Vec::new();
         connections.services_mut().run_tasks(&mut events);
         for mut event in events {
-            if let Event::Loaded { loaded, .. } = &mut event {
-                *loaded = (self.answers)();
+            if let Event::Loaded { loaded, .. } = &mut event
+                && let Some(answers) = &mut self.answers
+            {
+                *loaded = answers();
             }
             connections.on_event(event);
         }
@@ -253,7 +273,7 @@ impl World {
         Ok(())
     }
 
-    fn run_until(&mut self, is_done: impl Fn() -> bool) {
+    pub(crate) fn run_until(&mut self, is_done: impl Fn() -> bool) {
         while !is_done() {
             if let Err(error) = self.turn() {
                 // The last thing to happen may have been a client's.
@@ -263,7 +283,7 @@ impl World {
     }
 
     /// Lets time pass.
-    fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         let over = Rc::new(Cell::new(false));
         let flag = Rc::clone(&over);
         self.sim.after(time, move |sim| {
@@ -274,7 +294,7 @@ impl World {
     }
 
     /// Ends in order; nothing may be left.
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.connections.drain();
         self.connections.finish_turn();
         while !self.connections.is_drained() {
@@ -507,7 +527,7 @@ fn world_of(
     (world, all)
 }
 
-const WINDOW: u32 = 65_535;
+pub(crate) const WINDOW: u32 = 65_535;
 
 #[test]
 fn a_large_body_arrives_byte_for_byte() {
