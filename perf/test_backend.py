@@ -108,7 +108,7 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(self.mode("gate-1KB"), ["plain"])
         self.assertEqual(self.mode("put-10KB"), ["put", 10_000, 1024])
         # Those that are under way at the end are sent, and have no answer.
-        self.assertEqual(self.mode("addresses-10M"), ["addresses", 10_000_256, 16])
+        self.assertEqual(self.mode("addresses-10M"), ["addresses", 10_001_024, 16])
         self.assertEqual(self.mode("pipeline16"), ["pipeline", 16])
 
     def test_the_bare_loop_says_what_came_out(self):
