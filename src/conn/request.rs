@@ -222,7 +222,7 @@ fn answer(
     let outcome = match made {
         Made::Written(outcome) => outcome,
         Made::Ready(answer, cache) => {
-            let answer = formed(answer, &request.fields, visit.as_deref());
+            let answer = formed(answer, &request.fields, visit.as_deref_mut(), form);
             let outcome = Outcome::of(&answer, cache);
             let how = (request.version, persistence);
             persistence = write_answer(connection, services, answer, how, visit.as_deref());
@@ -411,11 +411,11 @@ impl<E: Engine> Connections<E> {
         let Waiting {
             version,
             persistence,
-            left,
+            mut left,
             body,
             ..
         } = waiting;
-        let answer = left.form(answer(left.head_only));
+        let answer = left.form(answer(left.head_only), FieldForm::H1);
         let outcome = Outcome::of(&answer, CacheState::Miss);
         let how = (version, persistence_at(body.as_deref(), persistence));
         let persistence = write_answer(connection, services, answer, how, left.visit.as_deref());
