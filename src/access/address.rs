@@ -511,7 +511,7 @@ mod tests {
         AddressList::parse(text).unwrap()
     }
 
-    /// The client of a peer that says these lines, behind proxies in 10.0.0.0/8 and 2001:db8:1::/48.
+    /// The client of a peer that says these lines. Proxies: 10.0.0.0/8 and 2001:db8:1::/48.
     fn client(peer: &str, said: &[(&str, &str)]) -> String {
         let trusted = list("10.0.0.0/8 2001:db8:1::/48");
         let line = |(name, value): &(&'static str, &'static str)| Field {

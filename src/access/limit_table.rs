@@ -331,19 +331,19 @@ mod tests {
             table.take(1, &key(number), &quota, SECOND); // Owes until two seconds.
         }
         let later = 3 * SECOND;
-        let active: Vec<u64> = (1000..1016).collect();
+        let active: Vec<u64> = (1000..1008).collect();
         for number in &active {
             table.take(1, &key(*number), &quota, later);
         }
-        for number in 2000..2016 {
+        for number in 2000..2008 {
             table.take(1, &key(number), &quota, later);
         }
-        // Two keys for each set, of eight slots: hardly one set had more than eight of them.
+        // One key for each set, of eight slots: hardly one set had more than eight of them.
         let known = active.iter().filter(|number| {
             let taken = table.take(1, &key(**number), &quota, later);
             taken.remaining == 98
         });
-        assert!(known.count() >= 15);
+        assert!(known.count() >= 7);
     }
 
     #[test]

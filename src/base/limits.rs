@@ -386,8 +386,8 @@ pub const ROOT_LINKS_MAX: usize = 40;
 
 /// Networks of one list of addresses. No flag: a list of all networks of a country has a tenth.
 pub const NETWORKS_MAX: usize = 64 * 1024;
-/// Bytes of a header of the PROXY protocol. No flag: what proxies add to the addresses (certificate,
-/// names) has some hundred.
+/// Bytes of a header of the PROXY protocol. No flag: what proxies add to the addresses (names, a
+/// certificate) has some hundred.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 /// Requests a second that a limit may allow: the times between them are counted in nanoseconds, and
 /// are true to 0.1 % so.
