@@ -6,9 +6,12 @@
 //! lane; the request is asked again when that is done.
 
 pub mod address;
+pub mod connections;
 pub mod cors;
 pub mod credentials;
 pub mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gate;
 pub mod limit;
 pub mod limit_table;

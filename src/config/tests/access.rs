@@ -152,6 +152,7 @@ fn the_server_is_given_what_is_for_all_sites() {
     let scratch = place(text);
     let (_, config) = check_with(scratch.path(), &[]).unwrap();
     let expected = ServerAccess {
+        forwarded_by: crate::access::address::ForwardedBy::XForwardedFor,
         trusted_proxies: ["10.0.0.0/8", "::1", "fe80::/10"].map(str::to_owned).into(),
         has_proxy_protocol: true,
         requests_in_flight_max: Some(9),
