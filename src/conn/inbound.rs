@@ -515,7 +515,7 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_ends_the_connection() {
         let (mut inbound, mut body) = opened(inbound(Framing::Chunked, false), 100);
-        assert_eq!(inbound.feed(b"1\r\nxyz", &settings(), START).1, false);
+        assert!(!inbound.feed(b"1\r\nxyz", &settings(), START).1);
         assert_eq!(next(&mut body), Poll::Ready(Ok(Some("x".into()))));
         let end = next(&mut body);
         assert!(

@@ -442,7 +442,7 @@ async fn send_stream(
 ) -> Result<(), h2::Error> {
     poll_fn(|context| requests.poll_ready(context)).await?;
     let mut request = http::Request::put("http://sim.test/a");
-    if put.len % 2 == 0 {
+    if put.len.is_multiple_of(2) {
         request = request.header("content-length", put.len);
     }
     if put.expects {
@@ -451,10 +451,10 @@ async fn send_stream(
     let request = request.body(()).expect("a request");
     let (mut response, mut content) = requests.send_request(request, false)?;
     if put.expects {
-        while let Some(interim) = poll_fn(|context| response.poll_informational(context)).await {
+        let interim = poll_fn(|context| response.poll_informational(context));
+        if let Some(interim) = interim.await {
             assert_eq!(interim?.status(), 100);
             got.continues += 1;
-            break;
         }
     }
     let is_refused = put.expects && got.continues == 0;
