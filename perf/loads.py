@@ -57,8 +57,8 @@ def version_of(tool):
     return (done.stdout + done.stderr).partition("\n")[0].strip()
 
 
-def output_of(command, seconds, environment=None):
-    pinned = ["taskset", "-c", str(servers.CLIENT_CPU), *map(str, command)]
+def output_of(command, seconds, environment=None, cpu=servers.CLIENT_CPU):
+    pinned = ["taskset", "-c", str(cpu), *map(str, command)]
     try:
         done = subprocess.run(pinned, capture_output=True, text=True, timeout=seconds + GRACE_S,
                               env=os.environ | (environment or {}), check=False)
@@ -84,25 +84,37 @@ def last_json(name, output):
     return result
 
 
-def wrk(workload, port, seconds, _site, paths_file):
-    mode = ["plain"]
-    if workload.pipeline > 1:
-        mode = ["pipeline", str(workload.pipeline)]
+def load_of(result):
+    """What a program of ours says in its line of JSON; one without a network has no bytes."""
+    latencies = {key: result[key] for key in ("p50_us", "p99_us", "p999_us")}
+    return Load(result["requests"], result.get("bytes", 0), result["duration_us"] / 1e6,
+                latencies=latencies)
+
+
+def script_mode(workload, paths_file):
+    """What load.lua is to do."""
     if workload.kind in ("walk", "scatter"):
-        mode = [workload.kind, str(paths_file)]
+        return [workload.kind, paths_file]
+    if workload.kind == "put":
+        return ["put", workload.body_bytes, workload.names]
+    if workload.kind == "addresses":  # As many more as may be without an answer at the end.
+        return ["addresses", workload.requests + workload.in_flight, workload.pipeline]
+    return ["pipeline", workload.pipeline] if workload.pipeline > 1 else ["plain"]
+
+
+def wrk(workload, port, seconds, _site, paths_file):
     headers = [word for name, value in workload.headers.items()
                for word in ("-H", f"{name}: {value}")]
     command = [shutil.which("wrk"), "-t1", f"-c{workload.connections}", f"-d{seconds}s",
-               "--timeout", "60s", *headers, "-s", LOAD_LUA, url_of(workload, port), "--", *mode]
+               "--timeout", "60s", *headers, "-s", LOAD_LUA, url_of(workload, port), "--",
+               *script_mode(workload, paths_file)]
     output = output_of(command, seconds, {"OPENSSL_CONF": str(WRK_OPENSSL)})
-    result = last_json("wrk", output)
-    latencies = {}
-    if workload.pipeline == 1:
+    load = load_of(last_json("wrk", output))
+    if workload.pipeline > 1:
         # wrk corrects its latencies for coordinated omission by a request's mean interval, which is
         # wrong by the depth when many requests are sent at once: then they mean nothing.
-        latencies = {key: result[key] for key in ("p50_us", "p99_us", "p999_us")}
-    return Load(result["requests"], result["bytes"], result["duration_us"] / 1e6,
-                latencies=latencies)
+        load.latencies = {}
+    return load
 
 
 def h2load(workload, port, seconds, _site, _paths_file):
@@ -160,6 +172,4 @@ def read_handshakes(workload, output):
     allowed = workload.connections if workload.resume else 0
     if result[other] > allowed or result["full"] + result["resumed"] != result["requests"]:
         raise LoadFailed(f"handshakes: {result[other]} were {other}, {result[wanted]} {wanted}")
-    latencies = {key: result[key] for key in ("p50_us", "p99_us", "p999_us")}
-    return Load(result["requests"], result["bytes"], result["duration_us"] / 1e6,
-                latencies=latencies)
+    return load_of(result)

@@ -60,7 +60,7 @@ def build_programs(server_names, tools):
     if any(name in servers.ENGINES for name in server_names):
         print("building downpour (release) …", flush=True)
         run("cargo", "build", "--release", "--quiet", cwd=servers.PROJECT)
-    if "floor" in server_names:
+    if {"floor", "floor-one"} & set(server_names):
         build_own("floor")
     if "handshakes" in tools:
         build_own("handshakes")

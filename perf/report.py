@@ -16,6 +16,18 @@ COLUMNS = {
     "start": [("start ms", "start_ms", 1), ("RSS MB", "rss_bytes", 1)],
 }
 COLUMNS["walk"] = COLUMNS["scatter"] = COLUMNS["handshake"] = COLUMNS["load"]
+COLUMNS["gate"] = [*COLUMNS["load"], ("log B/req", "log_bytes", 0)]
+COLUMNS["put"] = [
+    ("PUT µs", "put_us", 1), ("PUT/s", "requests_s", 0), ("p50 µs", "p50_us", 0),
+    ("p99 µs", "p99_us", 0), ("CPU µs", "cpu_us", 1), ("flushes/PUT", "flushes", 2),
+    ("RSS MB", "rss_bytes", 1),
+]
+HELD = [("growth MB", "growth_bytes", 2), ("of it anonymous MB", "anonymous_bytes", 2),
+        ("highest MB", "highest_bytes", 1)]
+COLUMNS["upload"] = [("CPU s", "cpu_s", 3), ("user", "user_s", 3), ("system", "system_s", 3),
+                     ("s", "upload_s", 2), *HELD]
+COLUMNS["addresses"] = [*HELD, ("CPU µs", "cpu_us", 2), ("req/s", "requests_s", 0),
+                        ("requests", "requests", 0)]
 COLUMNS["compress"] = [
     ("CPU µs", "cpu_us", 2), ("user", "user_us", 2), ("system", "system_us", 2),
     ("total ms", "total_ms", 1), ("B/req", "bytes_request", 0), ("last B", "last_bytes", 0),
@@ -27,7 +39,9 @@ COLUMNS["cold"] = [
     ("B/req", "bytes_request", 0), ("RSS MB", "rss_bytes", 1),
 ]
 MAIN_FIGURE = {"load": "cpu_us", "walk": "cpu_us", "scatter": "cpu_us", "handshake": "cpu_us",
-               "compress": "cpu_us", "cold": "quiet_us", "idle": "idle_bytes", "start": "start_ms"}
+               "compress": "cpu_us", "cold": "quiet_us", "idle": "idle_bytes", "start": "start_ms",
+               "gate": "cpu_us", "put": "put_us", "upload": "cpu_s", "addresses": "growth_bytes"}
+IN_MEGABYTES = {"rss_bytes", *[figure for _, figure, _ in HELD]}
 
 FOREIGN_SHARE_MAX = 0.05
 STEAL_SHARE_MAX = 0.02
@@ -41,7 +55,7 @@ def spread(values, figure, digits):
     """Median (min–max); megabytes for memory; a dash where there is no such figure."""
     if not values:
         return "–"
-    if figure == "rss_bytes":
+    if figure in IN_MEGABYTES:
         values = [value / 1e6 for value in values]
     middle = number(median(values), digits)
     if len(values) == 1:

@@ -29,18 +29,18 @@ def nginx_command(workload, values, scratch, with_rules=False):
         "USER": "user root;" if os.geteuid() == 0 else "",
         "CPU_MASK": f"{1 << values['CPU']:b}",
         "PROTOCOLS": protocols,
-        "MAPS": rules.nginx_maps() if with_rules else "",
-        "OWN": nginx_own(workload, with_rules),
+        "MAPS": rules.nginx_maps() if with_rules else nginx_part(workload, "-http", scratch),
+        "OWN": rules.nginx_locations() if with_rules else nginx_part(workload, "", scratch),
     } | nginx_room(workload), scratch)
     return [nginx_binary(), "-p", str(scratch), "-c", str(config)]
 
 
-def nginx_own(workload, with_rules):
-    """What its server block has for this workload alone."""
-    if with_rules:
-        return rules.nginx_locations()
-    return (PERF / f"nginx/{workload.nginx}.conf").read_text().rstrip("\n") \
-        if workload.nginx else ""
+def nginx_part(workload, suffix, scratch):
+    """What its server block has for this workload alone; with `-http` what is outside of that."""
+    part = PERF / f"nginx/{workload.nginx}{suffix}.conf"
+    if not workload.nginx or not part.exists():
+        return ""
+    return filled(part.read_text().rstrip("\n"), {"SCRATCH": scratch})
 
 
 def nginx_room(workload):
@@ -78,8 +78,10 @@ def fill_in(name, workload, values, scratch):
     """Writes the configuration of `name` into `scratch`: @KEY@ becomes the value of that name."""
     tls = (PERF / name / "tls.conf").read_text().rstrip("\n") if workload.tls else ""
     text = (PERF / name / f"{name}.conf").read_text().replace("@TLS@", tls)
-    values = values | {"SCRATCH": scratch}
     config = scratch / f"{name}.conf"
-    config.write_text(re.sub(r"@([A-Z_]+)@", lambda match: str(values.get(match[1], match[0])),
-                             text))
+    config.write_text(filled(text, values | {"SCRATCH": scratch}))
     return config
+
+
+def filled(text, values):
+    return re.sub(r"@([A-Z_]+)@", lambda match: str(values.get(match[1], match[0])), text)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import backend
 import clients
 import cold
 import loads
@@ -126,6 +127,10 @@ class Run:
         if workload.kind == "start":
             return measure.measure_start(server, self.site, workload, self.scratch)
         workload = workload.on(server)
+        if self.arguments.quick:
+            workload = workload.shortened()
+        if workload.kind == "put" and server in backend.LOOPS:
+            return backend.measure_loop(workload, self.arguments.seconds, self.site)
         running = servers.start(server, workload, self.site, self.scratch)
         try:
             running.check_engine()
@@ -133,6 +138,9 @@ class Run:
                 return cold.measure_compress(running, workload, self.site)
             if workload.kind == "cold":
                 return cold.measure_cold(running, workload, self.site)
+            if workload.kind in backend.MEASURES:
+                return backend.MEASURES[workload.kind](running, workload, self.arguments.seconds,
+                                                       self.site)
             return self.measure_warm(running, workload)
         finally:
             running.stop()
@@ -195,6 +203,7 @@ def environment_of(arguments):
         "load_average_before": os.getloadavg(),
         "server_cpu": servers.SERVER_CPU,
         "client_cpu": servers.CLIENT_CPU,
+        "scratch": backend.file_system_of(tempfile.gettempdir()),
         "rustc": output_of("rustc", "--version"),
         "tools": {tool: loads.version_of(tool) for tool in tools_of(arguments)},
         "openssl": output_of("openssl", "version"),

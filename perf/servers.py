@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import gate
 import rivals
 import rules
 
@@ -23,6 +24,7 @@ FLOORS = {
     "h1": PROJECT / "target/floor/release/downpour-floor",
     "h2": PROJECT / "target/floor/release/downpour-floor-h2",
 }
+FLOOR_PUT = PROJECT / "target/floor/release/downpour-floor-put"
 
 SERVER_CPU = 0
 CLIENT_CPU = 1
@@ -33,12 +35,14 @@ ENGINES = {
     "downpour-tokio-uring": "tokio-uring",
     "downpour-rules": "io-uring",
     "downpour-identity": "io-uring",
+    "downpour-plain": "io-uring",
 }
 FLAGS = {
     "downpour-rules": rules.downpour_flags(),
     "downpour-identity": ["--compress=false", "--precompressed=false"],
 }
-NAMES = [*ENGINES, "nginx", "nginx-rules", "h2o", "floor"]
+NGINXES = ("nginx", "nginx-rules", "nginx-buffer")
+NAMES = [*ENGINES, *NGINXES, "h2o", "floor", "floor-one"]
 
 READY_WITHIN_S = 10
 STOP_WITHIN_S = 10
@@ -56,7 +60,7 @@ class Running:
     name: str
     port: int
     process: subprocess.Popen
-    log: Path
+    log: Path  # what it says; beside it is what belongs to this start
 
     def pids(self):
         """Its process and all its descendants (nginx has a master and a worker)."""
@@ -113,6 +117,8 @@ def start(name, workload, site, scratch, wait=True):
     # A port may come round again within a run.
     scratch = Path(tempfile.mkdtemp(prefix=f"{name}-{port}-", dir=scratch))
     scratch.chmod(0o755)  # Another user may own the worker.
+    if workload.kind == "gate":
+        gate.lay_tokens(scratch)
     log = scratch / "output.log"
     command = ["taskset", "-c", str(SERVER_CPU), *command_of(name, workload, port, site, scratch)]
     environment = plain_environment() | (rivals.h2o_environment() if name == "h2o" else {})
@@ -158,13 +164,15 @@ def command_of(name, workload, port, site, scratch):
                       "--tls-cert", str(site.certificate), "--tls-key", str(site.key)]
         return [str(DOWNPOUR), "serve", str(site.root), *listen, "--engine", ENGINES[name],
                 "--workers", "1", "--cpus", str(SERVER_CPU), "--max-connections", "20000",
-                "--keepalive-timeout", "300s", *workload.flags, *FLAGS.get(name, [])]
+                "--keepalive-timeout", "300s",
+                *[flag.replace("@SCRATCH@", str(scratch)) for flag in workload.flags],
+                *FLAGS.get(name, [])]
     if name == "floor":
         return [str(FLOORS[workload.protocol]), "--port", str(port), "--cpu", str(SERVER_CPU),
                 "--bytes", str(workload.body_bytes), "--status", str(workload.status)]
     values = {"PORT": port, "ROOT": site.root, "CERTIFICATE": site.certificate, "KEY": site.key,
               "CPU": SERVER_CPU}
-    if name in ("nginx", "nginx-rules"):
+    if name in NGINXES:
         return rivals.nginx_command(workload, values, scratch, with_rules=name == "nginx-rules")
     if name == "h2o":
         return rivals.h2o_command(workload, values, scratch)
@@ -173,10 +181,12 @@ def command_of(name, workload, port, site, scratch):
 
 def version_of(name):
     """What the server calls itself, for the record."""
-    if name == "floor":
+    if name in ("floor", "floor-one"):
         return "perf/floor of the same revision"
-    nginx = [rivals.nginx_binary(), "-v"]
-    commands = {"nginx": nginx, "nginx-rules": nginx, "h2o": ["h2o", "--version"]}
-    command = commands.get(name, [str(DOWNPOUR), "--version"])
+    command = [str(DOWNPOUR), "--version"]
+    if name in NGINXES:
+        command = [rivals.nginx_binary(), "-v"]
+    elif name == "h2o":
+        command = ["h2o", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return (done.stdout + done.stderr).strip()

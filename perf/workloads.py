@@ -5,6 +5,7 @@ Knows nothing of servers or of how a measurement is taken.
 
 from dataclasses import dataclass, field, replace
 
+import gate
 import rules
 
 CONNECTIONS = 64
@@ -19,6 +20,14 @@ SECURE_IDLE_CONNECTIONS = 2000
 
 KILOBYTE = 1000
 MEGABYTE = 1000 * KILOBYTE
+GIGABYTE = 1000 * MEGABYTE
+
+# Names that PUTs replace in turn: many more than are under way, so that no two meet.
+PUT_NAMES = 1024
+ADDRESSES = 10_000_000
+ADDRESSES_QUICK = 200_000
+ADDRESSES_CONNECTIONS = 64
+LIMIT_MEMORY_BYTES = 64 << 20
 
 
 class WrongAnswer(Exception):
@@ -32,7 +41,7 @@ class Workload:
     name: str
     about: str
     # load, walk (load over the site), scatter (over a large tree), compress, cold, handshake, idle,
-    # start
+    # start, gate (load with an access log), put, upload, addresses
     kind: str = "load"
     body_bytes: int = KILOBYTE
     protocol: str = "h1"
@@ -41,6 +50,9 @@ class Workload:
     pipeline: int = 1
     streams: int = 1  # of HTTP/2, at once on each connection
     close: bool = False
+    names: int = 0  # how many a PUT takes in turn
+    requests: int = 0  # so many are made, where it is not for a time
+    requests_quick: int = 0  # and so many if it only has to work
     resume: bool = False  # every handshake but the first of a connection's slot resumes
     group: str = ""
     target: str = ""  # the path, where it is not that of a body
@@ -61,6 +73,10 @@ class Workload:
         """The workload as that server meets it."""
         return replace(self, **self.differs.get(server_name, {}))
 
+    def shortened(self):
+        """The workload of a run that only shows whether it works."""
+        return replace(self, requests=self.requests_quick)
+
     @property
     def path(self):
         return self.target or f"/body-{self.body_bytes}.txt"
@@ -72,7 +88,7 @@ class Workload:
     @property
     def tool(self):
         """The program that makes the load; None where our own Python clients do."""
-        if self.kind in ("idle", "start", "compress", "cold"):
+        if self.kind in ("idle", "start", "compress", "cold", "upload"):
             return None
         if self.kind == "handshake":
             return "handshakes"
@@ -139,7 +155,8 @@ def idle(name, about, count, **options):
 
 
 # Servers with further settings, beside themselves in the same run.
-VARIANTS = {"downpour-rules": "downpour", "nginx-rules": "nginx", "downpour-identity": "downpour"}
+VARIANTS = {"downpour-rules": "downpour", "nginx-rules": "nginx", "downpour-identity": "downpour",
+            "nginx-buffer": "nginx", "downpour-plain": "downpour", "floor-one": "floor"}
 
 
 def site_load(name, about, **options):
@@ -192,6 +209,35 @@ SITE_FEATURES = [
               servers=("downpour", "downpour-identity", "nginx")),
 ]
 
+def backend_load(name, about, **options):
+    """What a backend does beside answering with files."""
+    return Workload(name, about, group="backend", **options)
+
+
+WRITABLE = ("--writable", "/**", "--allow-anonymous-writes", "--max-body-bytes", "2G")
+
+BACKEND = [
+    backend_load("gate-1KB", f"keep-alive, {CONNECTIONS} connections, 1 KB, with CORS, a bearer "
+                 "token, a limit and an access log", kind="gate", asks=gate.ASKS, wants=gate.WANTS,
+                 flags=gate.FLAGS, nginx="gate", servers=("downpour", "downpour-plain", "nginx"),
+                 differs={"downpour-plain": {"kind": "load", "flags": (), "wants": ()},
+                          "nginx": {"wants": ()}}),
+    backend_load("put-10KB", f"durable PUTs of 10 KB, {CONNECTIONS} connections", kind="put",
+                 body_bytes=10 * KILOBYTE, target="/put/", names=PUT_NAMES, flags=WRITABLE,
+                 servers=("downpour", "floor", "floor-one"),
+                 differs={"floor-one": {"connections": 1}}),
+    backend_load("put-1GB", "one PUT of 1 GB", kind="upload", body_bytes=GIGABYTE,
+                 target="/upload/1GB.bin", flags=WRITABLE, nginx="upload",
+                 servers=("downpour", "nginx", "nginx-buffer"),
+                 differs={"nginx-buffer": {"nginx": "upload-buffer"}}),
+    backend_load("addresses-10M", "10 million addresses that a proxy names, against a limit",
+                 kind="addresses", body_bytes=100, connections=ADDRESSES_CONNECTIONS,
+                 pipeline=PIPELINE_DEPTH, requests=ADDRESSES, requests_quick=ADDRESSES_QUICK,
+                 flags=("--limit", "10/s burst=10", "--trusted-proxies", "127.0.0.0/8",
+                        "--limit-memory", f"{LIMIT_MEMORY_BYTES >> 20}M"),
+                 nginx="addresses", servers=("downpour", "nginx")),
+]
+
 WORKLOADS = [
     keep_alive("100B", 100),
     keep_alive("1KB", KILOBYTE),
@@ -218,6 +264,7 @@ WORKLOADS = [
     idle("tls-idle2000", "TLS 1.3 connections of HTTP/1.1", SECURE_IDLE_CONNECTIONS, tls=True),
     Workload("start", "from exec to the first answer", kind="start"),
     *SITE_FEATURES,
+    *BACKEND,
 ]
 
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Check(file) => return check(&file),
         Command::Show(asked) => cold::serve::prepare(&asked).map(|_| print(&show::show(&asked))),
         Command::Precompress(args) => precompress::run(&args),
+        Command::HashPassword(args) => args.line().map(|line| print(&line)),
+        Command::HashToken(args) => args.line().map(|line| print(&line)),
         Command::Schema => Ok(print(&format!("{}\n", schema::schema()))),
     };
     done.unwrap_or_else(|error| refuse(&error))

@@ -23,9 +23,8 @@ where values hold blanks themselves, one value on each line; the file takes a li
 Sizes are bytes, or `K`, `M` and `G` as powers of 1024. Times need a unit: `us`, `ms`, `s`, `m` or
 `h`. What can be switched on can be said in three ways: `--quiet`, `--quiet=true`, `--quiet true`.
 
-This page is written from the definition in `src/config/serve_args.rs`, `src/config/site_args.rs`
-and `src/config/tls_args.rs`: do not edit it. To write it anew:
-`DOWNPOUR_TEST_WRITE=1 cargo test --test flags_reference`
+This page is written from the definition in `src/config/serve_args.rs` and the files that it names:
+do not edit it. To write it anew: `DOWNPOUR_TEST_WRITE=1 cargo test --test flags_reference`
 ";
 
 /// The page, with a table for each heading of the help.
@@ -34,22 +33,27 @@ fn page() -> String {
     let serve = definition
         .find_subcommand("serve")
         .expect("there is a command serve");
-    let mut page = TOP.to_owned();
-    let mut heading = None;
-    for flag in serve.get_arguments() {
-        let Some(long) = flag.get_long() else {
-            continue; // ROOT stands in the text above.
-        };
-        if flag.get_help_heading() != heading {
-            heading = flag.get_help_heading();
-            let title = heading.expect("every flag has a heading");
-            write!(
-                page,
-                "\n## {title}\n\n| flag | default | what it does |\n|---|---|---|\n"
-            )
-            .expect("a String takes any text");
+    // ROOT stands in the text above.
+    let flags = serve.get_arguments().filter_map(|flag| {
+        let heading = flag.get_help_heading();
+        let long = flag.get_long()?;
+        Some((heading.expect("every flag has a heading"), row(flag, long)))
+    });
+    // Some headings are about sites and about the server, which the definition keeps apart.
+    let mut tables: Vec<(&str, String)> = Vec::new();
+    for (heading, row) in flags {
+        match tables.iter_mut().find(|(known, _)| *known == heading) {
+            Some((_, rows)) => rows.push_str(&row),
+            None => tables.push((heading, row)),
         }
-        page.push_str(&row(flag, long));
+    }
+    let mut page = TOP.to_owned();
+    for (heading, rows) in tables {
+        write!(
+            page,
+            "\n## {heading}\n\n| flag | default | what it does |\n|---|---|---|\n{rows}"
+        )
+        .expect("a String takes any text");
     }
     page
 }

@@ -2,6 +2,8 @@
 //!
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
+use downpour::access::credentials::fuzz::{fuzz_access, fuzz_authorization, fuzz_subject};
+use downpour::handler::resources::fuzz as resources;
 use downpour::http::fuzz::{
     fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
 };
@@ -9,6 +11,7 @@ use downpour::listing::fuzz as listing;
 use downpour::proto::h1::fuzz::{fuzz_body, fuzz_head};
 use downpour::proto::h2::fuzz::{fuzz_frames, fuzz_program};
 use downpour::proto::h2::hpack::fuzz::{fuzz_blocks, fuzz_huffman};
+use downpour::record::fuzz::fuzz_lines;
 use downpour::route::fuzz::{fuzz_names, fuzz_rule_files, fuzz_steering};
 use downpour::tls::fuzz as tls;
 
@@ -176,6 +179,62 @@ const NAMES: &[&[u8]] = &[
     b"[::1]\n[0:0::1]:443",
 ];
 
+/// Path, query, host, `Referer`, `User-Agent`, user and id of a request.
+const LOGGED: &[&[u8]] = &[
+    b"/a/b.css\nv=1\na.example\nhttps://a.example/\nMozilla/5.0 (X11; Linux x86_64)\nanna\n01-ab",
+    b"/\" 200 0 \"-\r\x1b[2J\n\\\n{\"a\":1}\n\xff\xc3\xa4\xe2\x80\xa8\n\"\nan na\na b",
+    b"*\n\n\n\n\n\n",
+];
+
+/// Documents, and patches behind a NUL.
+const PATCHES: &[&[u8]] = &[
+    b"{\"a\":[1,{\"b\":null}]}\0{\"a\":{\"c\":null},\"d\":[1.5e3]}",
+    b"[[1],{}]\0[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/-\"},{\"op\":\"move\",\"from\":\"/0\",\
+      \"path\":\"/1/a\"},{\"op\":\"test\",\"path\":\"/0/a/0\",\"value\":1}]",
+    b"{\"~/\":\"\\ud83d\\ude00\"}\0[{\"op\":\"replace\",\"path\":\"/~0~1\",\"value\":[[[]]]},\
+      {\"op\":\"add\",\"path\":\"/~0~1/0/0/-\",\"value\":{}},\
+      {\"op\":\"remove\",\"path\":\"/~0~1\"}]",
+];
+
+const CONTENT_RANGES: &[&[u8]] = &[
+    b"bytes 0-99/100",
+    b"bytes 18446744073709551614-18446744073709551615/*",
+];
+
+/// Queries, and names behind a NUL.
+const PAGE_QUERIES: &[&[u8]] = &[
+    b"limit=5&after=a%20b%2B\0c d+%&.json",
+    b"after=%ff&limit=1000&limit=1\0\xff\xfe",
+];
+
+const DIGESTS: &[&[u8]] = &[
+    b"sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:;a=1, md5=:AAAA:\nsha-512=3,sha-256=10",
+    b"sha-512=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:\nsha-256=0;x, unixsum=1",
+];
+
+/// The last is the token of RFC 7515 §A.1, whose secret is not known here.
+const AUTHORIZATIONS: &[&[u8]] = &[
+    b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+    b"basic YWxpY2U6c2VjcmV0",
+    b"Bearer test",
+    b"Digest username=\"a\", realm=\"b\"",
+    b"Bearer eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
+      eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVl\
+      fQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+];
+
+const SUBJECTS: &[&[u8]] = &[
+    b"CN=alice,O=Rain\\, Inc.",
+    b"C=DE,OU=x+CN=Gr\\C3\\BCn",
+    b"1.2.3=#0403414243,CN=a",
+];
+
+const ACCESS_RULES: &[&[u8]] = &[
+    b"/notes/** read=anyone write=users",
+    b"*.txt read=user:alice,cert:\"a b\",claim:groups=x write=nobody",
+    b"write=claim:scope=write",
+];
+
 /// Bytes that parsers stumble over.
 const HOSTILE: &[u8] = b"\r\n\0 \t:;,%/.\"*-#?@[]\x7f\x80\xff0Ff";
 
@@ -331,6 +390,26 @@ fn listed_names() {
 }
 
 #[test]
+fn patches() {
+    run(PATCHES, 18, resources::fuzz_patch);
+}
+
+#[test]
+fn content_ranges() {
+    run(CONTENT_RANGES, 19, resources::fuzz_content_range);
+}
+
+#[test]
+fn page_queries() {
+    run(PAGE_QUERIES, 21, resources::fuzz_page_query);
+}
+
+#[test]
+fn digests() {
+    run(DIGESTS, 20, resources::fuzz_digests);
+}
+
+#[test]
 fn steering() {
     run_rounds(STEERED, 10, ROUNDS / 4, fuzz_steering);
 }
@@ -343,4 +422,24 @@ fn rule_files() {
 #[test]
 fn names() {
     run(NAMES, 12, fuzz_names);
+}
+
+#[test]
+fn logged_texts() {
+    run_rounds(LOGGED, 18, ROUNDS / 4, fuzz_lines);
+}
+
+#[test]
+fn authorizations() {
+    run(AUTHORIZATIONS, 18, fuzz_authorization);
+}
+
+#[test]
+fn subjects() {
+    run(SUBJECTS, 19, fuzz_subject);
+}
+
+#[test]
+fn access_rules() {
+    run(ACCESS_RULES, 20, fuzz_access);
 }

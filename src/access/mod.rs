@@ -13,6 +13,7 @@ pub mod gate;
 pub mod limit;
 pub mod limit_table;
 pub mod permission;
+pub mod policy;
 pub mod proxy_protocol;
 
 use crate::route::Glob;

@@ -288,6 +288,61 @@ pub const ERROR_PAGE_DEPTH_MAX: usize = 32;
 /// Bytes of a host name (RFC 1035 §2.3.4, without the root's).
 pub const HOST_NAME_BYTES_MAX: usize = 253;
 
+// Credentials.
+
+/// How often files of users, tokens and keys are looked at for changes.
+pub const USERS_LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// The field that names the user in an answer to `--forward-auth`, unless `--forward-auth-copy` does.
+pub const USER_FIELD_DEFAULT: &str = "Remote-User";
+
+/// Bytes of one file of users, tokens or keys. No flag: a hundred thousand users have so many.
+pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 16 << 20;
+/// Users, and tokens, of all files together.
+pub const CREDENTIALS_MAX: usize = 100_000;
+/// Bytes of the name of a user, which stands in each line of the log.
+pub const USER_NAME_BYTES_MAX: usize = 256;
+/// Bytes of a password. No flag: a phrase of a hundred words has half of it.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Bytes of a bearer token: with many groups in it a JWT has 8 KiB.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Keys that sign tokens, over all files.
+pub const JWT_KEYS_MAX: usize = 64;
+/// Keys that one token is tried with, where it does not name its own. No flag: an RSA key takes
+/// 30 µs, and whoever sends nonsense has us try all of them.
+pub const JWT_KEYS_TRIED_MAX: usize = 8;
+/// Memory that one hashed password may take, in KiB. No flag: a line of the users file asks for it,
+/// and some are hashed at a time; OWASP asks for 19 MiB.
+pub const ARGON2_KIB_MAX: u32 = 256 * 1024;
+/// Rounds of argon2 over that memory.
+pub const ARGON2_ROUNDS_MAX: u32 = 32;
+/// Two to the power of this are the rounds of bcrypt: about 5 s.
+pub const BCRYPT_COST_MAX: u32 = 16;
+/// How long a credential that was checked is good without being checked again.
+pub const CREDENTIAL_REMEMBERED: Duration = Duration::from_secs(5 * 60);
+/// How long a credential that was refused is refused without being checked again. No flag: a page
+/// sends its twenty requests with it, and whoever makes a new user wants to try at once.
+pub const REFUSAL_REMEMBERED: Duration = Duration::from_secs(10);
+/// Guessed bytes of credentials that were checked and are remembered, over all workers. No flag: a
+/// password or short token has about 200.
+pub const CREDENTIALS_REMEMBERED_BYTES: u64 = 16 << 20;
+/// Credentials that were refused and are remembered.
+pub const REFUSALS_REMEMBERED: usize = 8 * 1024;
+/// What one worker remembers of the fields that it has seen, in slots and bytes of each. No flag:
+/// 2 MiB at most; it saves half a microsecond.
+pub const CREDENTIAL_MEMO_SLOTS: usize = 1024;
+pub const CREDENTIAL_MEMO_BYTES: usize = 2048;
+/// Addresses whose failures are counted, 8 bytes each; beyond, those that failed least or longest
+/// ago are forgotten. No flag: 512 KiB.
+pub const FAILING_ADDRESSES_MAX: usize = 64 * 1024;
+/// Wrong credentials that an address may send before it has to wait.
+pub const FAILURES_FREE: u32 = 4;
+/// The longest that an address waits after one more wrong credential.
+pub const FAILURE_PENALTY_MAX: Duration = Duration::from_secs(30);
+/// After so long without a wrong credential, those of an address are forgotten.
+pub const FAILURES_REMEMBERED: Duration = Duration::from_secs(10 * 60);
+/// Someones of one `--access` rule.
+pub const ACCESS_SOMEONES_MAX: usize = 1024;
+
 // Compression.
 
 /// Bytes of the smallest content that is compressed: below, the fields cost more than is saved.
@@ -368,8 +423,8 @@ pub const FORWARD_KEY_BYTES_MAX: usize = 4 * 1024;
 /// Content of a request is gathered up to so many bytes before it is written: what one thread is
 /// given at a time. No flag: larger writes are not cheaper, and each upload holds two of them.
 pub const UPLOAD_CHUNK_BYTES: usize = 256 * 1024;
-/// Threads that write, over all workers. No flag: they wait for the disk, and what waits together is
-/// made durable together.
+/// Threads that write, over all workers. No flag: they wait for the disk, and what waits together
+/// is made durable together.
 pub const WRITE_THREADS: usize = 64;
 /// Writes that wait for a thread. No flag: every upload has one at most, so that their number is
 /// bounded by connections first.
@@ -379,11 +434,6 @@ pub const WRITE_ATTEMPTS_MAX: usize = 3;
 /// Locks of the moment in which a name gets its new content; names share them. No flag: they are
 /// held for microseconds.
 pub const WRITE_STRIPES: usize = 256;
-/// Bytes of the content of a request that writes. Flag: `--max-body-bytes`.
-pub const WRITE_BODY_BYTES_DEFAULT: u64 = 16 << 20;
-/// Bytes of a document that is patched as a whole, before and after, and of the patch. Flag:
-/// `--max-patch-bytes`.
-pub const PATCH_BYTES_DEFAULT: u64 = 1 << 20;
 /// Operations of one JSON Patch. No flag: each of them may move a whole array.
 pub const PATCH_OPERATIONS_MAX: usize = 1000;
 /// What the operations of a JSON Patch may copy and add, as a multiple of the bytes that the
@@ -398,12 +448,33 @@ pub const COLLECTION_PAGE_MAX: usize = 1000;
 pub const COLLECTION_PAGE_DEFAULT: usize = 100;
 /// Bytes of an `Idempotency-Key`. No flag: a UUID has 36.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
-/// How long an answer is replayed. Flag: `--idempotency-ttl`.
-pub const IDEMPOTENCY_TTL_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes of answers that are kept to be replayed. Flag: `--idempotency-bytes`.
-pub const IDEMPOTENCY_BYTES_DEFAULT: u64 = 64 << 20;
 /// An unfinished file of an earlier run is removed when nothing has happened to it for so long.
 pub const DRAFT_LEFT_AFTER: Duration = Duration::from_secs(60);
+
+// What clients may send and change.
+
+/// Bytes of the content of a request. Flag: `--max-body-bytes`.
+pub const BODY_BYTES_DEFAULT: u64 = 16 << 20;
+/// Bytes of a document that is patched, and of the patch. Flag: `--max-patch-bytes`; more than
+/// `PATCH_BYTES_MAX` is not held in memory.
+pub const PATCH_BYTES_DEFAULT: u64 = 1 << 20;
+pub const PATCH_BYTES_MAX: u64 = 64 << 20;
+/// How long an answer is kept for its `Idempotency-Key`. Flag: `--idempotency-time`.
+pub const IDEMPOTENCY_TIME_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of all such answers. Flag: `--idempotency-size`, not less than the second: a page of the
+/// database.
+pub const IDEMPOTENCY_BYTES_DEFAULT: u64 = 64 << 20;
+pub const IDEMPOTENCY_BYTES_MIN: u64 = 4 << 10;
+/// Bytes of what is counted for all limits. Flag: `--limit-memory`, not less than the second.
+pub const LIMIT_MEMORY_BYTES_DEFAULT: u64 = 64 << 20;
+pub const LIMIT_MEMORY_BYTES_MIN: u64 = 4 << 10;
+/// Bytes a second that a connection is sent at least, where `--send-rate` bounds it: with fewer, an
+/// answer would not leave before `--send-timeout`.
+pub const SEND_RATE_BYTES_MIN: u64 = 1 << 10;
+/// How far the clock of who makes JSON web tokens may be from ours. Flag: `--jwt-leeway`, up to the
+/// second: beyond, a token's time means nothing.
+pub const JWT_LEEWAY_DEFAULT: Duration = Duration::from_secs(60);
+pub const JWT_LEEWAY_MAX: Duration = Duration::from_secs(60 * 60);
 
 // The process.
 
@@ -469,7 +540,10 @@ const _: () = assert!(COMPRESS_BYTES_MIN < COMPRESS_BYTES_MAX);
 const _: () = assert!(COMPRESS_BYTES_MAX <= PRECOMPRESS_BYTES_MAX);
 const _: () = assert!(FRESH_FOR.as_millis() + TICK.as_millis() <= 1000);
 const _: () = assert!(CACHE_ENTRY_BYTES_DEFAULT <= CACHE_BYTES_DEFAULT);
+const _: () = assert!(PATCH_BYTES_DEFAULT <= PATCH_BYTES_MAX);
 const _: () = assert!(HANDSHAKE_FRAGMENT_BYTES_MAX > 0xffff);
+const _: () = assert!(CREDENTIAL_MEMO_BYTES <= TOKEN_BYTES_MAX);
+const _: () = assert!(FAILURE_PENALTY_MAX.as_secs() < FAILURES_REMEMBERED.as_secs());
 const _: () = assert!(
     TICKET_SECONDS <= TICKET_KEY_SECONDS,
     "a ticket outlives no key"

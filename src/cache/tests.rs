@@ -207,6 +207,42 @@ fn a_forgotten_entry_is_gone_and_another_one_stays() {
     assert_eq!(store.retirements(), 1);
 }
 
+#[test]
+fn what_was_looked_at_before_a_write_is_not_current_after_it() {
+    let store = Store::new(SETTINGS);
+    let old = fetch(&store, b"a", 100, Millis(0));
+    assert!(is_current(&store, b"a", Millis(0)));
+    store.note_write();
+    assert!(old.is_overtaken_by(store.writes()));
+    let Lookup::Stale(ticket, _) = ready(store.lookup(b"a", Millis(0))) else {
+        panic!("nobody knows whether it is what was written")
+    };
+    old.seen_at(store.writes());
+    ticket.confirm();
+    assert!(is_current(&store, b"a", Millis(0)));
+    store.note_write();
+    assert!(!is_current(&store, b"a", Millis(0)));
+}
+
+#[test]
+fn who_asks_after_a_write_does_not_share_a_load_that_began_before() {
+    let store = Store::new(SETTINGS);
+    let mut context = Context::from_waker(Waker::noop());
+    let Lookup::Vacant(ticket) = ready(store.lookup(b"a", Millis(0))) else {
+        panic!("the store is empty")
+    };
+    let mut before = pin!(store.lookup(b"a", Millis(0)));
+    assert!(before.as_mut().poll(&mut context).is_pending());
+    store.note_write();
+    let mut after = pin!(store.lookup(b"a", Millis(0)));
+    assert!(after.as_mut().poll(&mut context).is_pending());
+    ticket.fill(page(b"a", Millis(0)));
+    let shared = before.as_mut().poll(&mut context);
+    assert!(matches!(shared, Poll::Ready(Lookup::Current(_))));
+    let own = after.as_mut().poll(&mut context);
+    assert!(matches!(own, Poll::Ready(Lookup::Vacant(_))));
+}
+
 struct CountWakes(AtomicUsize);
 
 impl Wake for CountWakes {

@@ -52,6 +52,10 @@ pub enum Place {
 impl fmt::Display for Bound {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.place, self.kind) {
+            (Place::Tcp(address), ListenerKind::Metrics) => {
+                write!(out, "http://{address} (metrics)")
+            }
+            (Place::Other(name), ListenerKind::Metrics) => write!(out, "{name} (metrics)"),
             (Place::Tcp(address), ListenerKind::Plain) => write!(out, "http://{address}"),
             (Place::Tcp(address), ListenerKind::Tls) => write!(out, "https://{address}"),
             (Place::Other(name), ListenerKind::Plain) => out.write_str(name),
@@ -95,6 +99,9 @@ pub fn bind(config: &Config) -> Result<Listeners, StartError> {
         .map(|place| (place, ListenerKind::Plain));
     for (place, kind) in plain.chain(tls.iter().map(|place| (place, ListenerKind::Tls))) {
         listeners.bind(place, kind, config.backlog)?;
+    }
+    if let Some(metrics) = &config.record.metrics {
+        listeners.bind(&metrics.listen, ListenerKind::Metrics, config.backlog)?;
     }
     Ok(listeners)
 }

@@ -17,7 +17,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::access_log::AccessLog;
 use super::certificates::Keeper;
+use super::users::UsersKeeper;
 use super::watch::Watcher;
 use crate::worker::{Handle, Message};
 
@@ -42,6 +44,32 @@ pub struct Duties {
     pub keeper: Option<Keeper>,
     /// Watches the disk.
     pub watcher: Option<Watcher>,
+    /// Writes the access log.
+    pub access_log: Option<AccessLog>,
+    /// Reads files of users again.
+    pub users: UsersKeeper,
+}
+
+/// Whom SIGHUP is passed on to.
+struct Hangup<'a> {
+    /// Loads certificates again.
+    certificates: Option<&'a Notify>,
+    /// Opens its file again.
+    access_log: Option<&'a AccessLog>,
+}
+
+impl Hangup<'_> {
+    fn pass_on(&self) {
+        if let Some(certificates) = self.certificates {
+            certificates.notify_one();
+        }
+        if let Some(access_log) = self.access_log {
+            access_log.reopen();
+        }
+        if self.certificates.is_none() && self.access_log.is_none() {
+            log::info!("SIGHUP: there are no certificates and no access log to be opened again");
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -84,16 +112,13 @@ impl Signals {
         })
     }
 
-    /// Waits for the order to end; SIGHUP is passed on to who can load something again.
-    async fn order(&mut self, reload: Option<&Notify>) -> Order {
+    /// Waits for the order to end, and passes SIGHUP on.
+    async fn order(&mut self, hangup: &Hangup<'_>) -> Order {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Order::Terminate,
                 _ = self.interrupt.recv() => return Order::Interrupt,
-                _ = self.hangup.recv() => match reload {
-                    Some(reload) => reload.notify_one(),
-                    None => log::info!("SIGHUP: there are no certificates to be loaded again"),
-                },
+                _ = self.hangup.recv() => hangup.pass_on(),
             }
         }
     }
@@ -119,14 +144,21 @@ impl ColdThread {
         let Duties {
             keeper,
             mut watcher,
+            access_log,
+            mut users,
         } = duties;
-        runtime.block_on(async {
+        let exit_code = runtime.block_on(async {
             tokio::select! {
-                exit_code = signals.live(workers, keeper, grace) => exit_code,
+                exit_code = signals.live(workers, keeper, access_log.as_ref(), grace) => exit_code,
                 // To the last: what is still being answered must be true to the disk, too.
                 never = watch(watcher.as_mut()) => match never {},
+                never = users.keep() => match never {},
             }
-        })
+        });
+        if let Some(access_log) = access_log {
+            access_log.finish();
+        }
+        exit_code
     }
 }
 
@@ -136,13 +168,17 @@ impl Signals {
         &mut self,
         mut workers: Vec<Handle>,
         mut keeper: Option<Keeper>,
+        access_log: Option<&AccessLog>,
         grace: Duration,
     ) -> ExitCode {
-        let hangup = Notify::new();
-        let reload = keeper.is_some().then_some(&hangup);
+        let reload = Notify::new();
+        let hangup = Hangup {
+            certificates: keeper.is_some().then_some(&reload),
+            access_log,
+        };
         let order = tokio::select! {
-            order = self.order(reload) => order,
-            never = keep(keeper.as_mut(), &hangup) => match never {},
+            order = self.order(&hangup) => order,
+            never = keep(keeper.as_mut(), &reload) => match never {},
             () = all_vanished(&mut workers) => {
                 log::error!("no worker is left; the server ends");
                 return ExitCode::FAILURE;
@@ -153,7 +189,7 @@ impl Signals {
             worker.mailbox.send(Message::Shutdown { grace });
         }
         let limit = grace + CUT_WAIT;
-        match drain(self.order(None), all_ended(&mut workers), limit).await {
+        match drain(self.order(&hangup), all_ended(&mut workers), limit).await {
             End::Answered => {
                 log::info!("all is answered; goodbye");
                 ExitCode::SUCCESS
@@ -257,7 +293,10 @@ fn name(worker: &Handle) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cold::access_log::{self, Target};
+    use crate::record::Format;
     use std::future::ready;
+    use std::sync::Arc;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -274,6 +313,25 @@ mod tests {
         assert_eq!(now(again), End::Again(Order::Interrupt));
         let limit = Duration::from_millis(20);
         assert_eq!(now(drain(pending(), pending(), limit)), End::Cut);
+    }
+
+    #[test]
+    fn sighup_reaches_certificates_and_the_access_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("access.log");
+        let target = Target::of(&path);
+        let access_log = access_log::start(Vec::new(), target, Format::Json, Arc::default());
+        let access_log = access_log.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let reload = Notify::new();
+        let hangup = Hangup {
+            certificates: Some(&reload),
+            access_log: Some(&access_log),
+        };
+        hangup.pass_on();
+        now(reload.notified());
+        assert!(access_log.finish());
+        assert!(path.exists());
     }
 
     #[test]

@@ -6,21 +6,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access_log::AccessLog;
 use super::certificates::{self, Keeper, Notes};
 use super::listeners::{self, Bound, WorkerListeners};
+use super::reception::{Opened, Receptions};
 use super::run::{ColdThread, Duties};
-use super::sites::{self, Opened};
+use super::sites;
 use super::watch::Watcher;
-use super::{descriptors, machine};
+use super::{descriptors, machine, writing};
 use crate::base::limits::{CACHED_DESCRIPTORS_SHARE, POOL_JOBS_WAITING_MAX};
 use crate::cache::{Store, StoreSettings};
 use crate::config::checked::Checked;
 use crate::config::error::THREADS;
 use crate::config::{Asked, Config, StartError, cpus};
-use crate::conn::ConnectionCount;
+use crate::conn::{ConnectionCount, ReceptionSettings};
 use crate::engine::probe::{self, Decision, Unsupported};
 use crate::engine::{EngineChoice, EngineKind};
 use crate::handler::files::{FileServices, Listings, Site};
+use crate::handler::resources::Resources;
 use crate::log::announce;
 use crate::route::Hosts;
 use crate::task::Pool;
@@ -64,7 +67,9 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
         https_port: certificates::https_port(&config, &listeners.bound),
         ..Shared::new(&config, engine.kind, &mut watcher, watch, &mut notes)?
     };
-    let workers = start_workers(&shared, &mut engine, &listeners.workers)?;
+    let (receptions, users) = Receptions::new(&config, engine.kind.name())?;
+    let started = start_workers(&shared, &receptions, &mut engine, &listeners.workers)?;
+    let (workers, access_log) = started;
     // Each worker has duplicates, so that its closing them ends the listening.
     listeners.workers.clear();
     notes
@@ -79,7 +84,12 @@ pub fn serve(Checked { config, warnings }: Checked) -> Result<ExitCode, StartErr
     }
     notes.lines.iter().for_each(|line| log::info!("{line}"));
     let watcher = Some(watcher);
-    let duties = Duties { keeper, watcher };
+    let duties = Duties {
+        keeper,
+        watcher,
+        access_log,
+        users,
+    };
     let exit_code = cold.run(workers, duties, config.timeouts.grace);
     drop(listeners); // Removes the files of Unix sockets.
     Ok(exit_code)
@@ -104,6 +114,7 @@ struct Shared {
     count: ConnectionCount,
     tls: Option<TlsServer>,
     https_port: Option<u16>,
+    resources: Vec<Option<Resources>>,
 }
 
 impl Shared {
@@ -114,7 +125,8 @@ impl Shared {
         watch: Watch,
         notes: &mut Notes,
     ) -> Result<Shared, StartError> {
-        let Opened { hosts, sites } = sites::open(config, engine.name(), &watch, watcher, notes)?;
+        let sites::Opened { hosts, sites } =
+            sites::open(config, engine.name(), &watch, watcher, notes)?;
         let (descriptors, _) = descriptors::limits();
         let sendfile_from = config.sendfile_bytes_min.max(1);
         let store = Store::new(StoreSettings {
@@ -126,6 +138,7 @@ impl Shared {
         Ok(Shared {
             config: Arc::clone(config),
             hosts,
+            resources: writing::open(config, &sites)?,
             sites,
             files: FileServices {
                 store: Arc::new(store),
@@ -144,11 +157,16 @@ impl Shared {
 /// would do. That happens where the rings of all workers together lock too much memory.
 fn start_workers(
     shared: &Shared,
+    receptions: &Receptions,
     engine: &mut Decision,
     listeners: &[WorkerListeners],
-) -> Result<Vec<Handle>, StartError> {
-    let (index, error) = match spawn_all(shared, engine.kind, listeners) {
-        Ok(workers) => return Ok(workers),
+) -> Result<(Vec<Handle>, Option<AccessLog>), StartError> {
+    let Opened {
+        settings,
+        access_log,
+    } = receptions.open()?;
+    let (index, error) = match spawn_all(shared, settings, engine.kind, listeners) {
+        Ok(workers) => return Ok((workers, access_log)),
         Err(failure) => failure,
     };
     if shared.config.engine != EngineChoice::Auto || engine.kind == EngineKind::Epoll {
@@ -163,18 +181,25 @@ fn start_workers(
             engine.kind
         )),
     };
-    spawn_all(shared, engine.kind, listeners)
-        .map_err(|(index, error)| cannot_spawn(index, engine.kind, &error))
+    drop(access_log);
+    let Opened {
+        settings,
+        access_log,
+    } = receptions.open()?;
+    let workers = spawn_all(shared, settings, engine.kind, listeners)
+        .map_err(|(index, error)| cannot_spawn(index, engine.kind, &error))?;
+    Ok((workers, access_log))
 }
 
 /// All workers or none.
 fn spawn_all(
     shared: &Shared,
+    receptions: Vec<Option<ReceptionSettings>>,
     engine: EngineKind,
     listeners: &[WorkerListeners],
 ) -> Result<Vec<Handle>, (usize, io::Error)> {
     let mut workers: Vec<Handle> = Vec::with_capacity(listeners.len());
-    for (index, sockets) in listeners.iter().enumerate() {
+    for ((index, sockets), reception) in listeners.iter().enumerate().zip(receptions) {
         let duplicates: io::Result<_> = sockets.iter().map(WorkerListener::try_clone).collect();
         let worker = duplicates.and_then(|listeners| {
             worker::spawn(WorkerSetup {
@@ -189,6 +214,8 @@ fn spawn_all(
                 count: shared.count.clone(),
                 tls: shared.tls.clone(),
                 https_port: shared.https_port,
+                reception,
+                resources: shared.resources.clone(),
             })
         });
         match worker {

@@ -10,7 +10,7 @@ use super::asked::Asked;
 use super::keys::{self, Form};
 use super::settings::Settings;
 use super::usage::Refusal;
-use super::{PrecompressArgs, ServeArgs, StartError};
+use super::{HashPasswordArgs, HashTokenArgs, PrecompressArgs, ServeArgs, StartError};
 
 const SERVE_EXAMPLES: &str = "\
 Every flag is an environment variable too: --cache-size is DOWNPOUR_CACHE_SIZE,
@@ -73,6 +73,16 @@ enum Words {
     /// worth it, as small as they get. A form that has the time of its source is current and stays.
     /// Ctrl-C leaves nothing half done.
     Precompress(PrecompressArgs),
+    /// Make a line of the file with users, out of a password
+    ///
+    /// Asks for the password twice; where the input is no terminal, its first line is the password.
+    /// Prints NAME:HASH.
+    HashPassword(HashPasswordArgs),
+    /// Make a bearer token, and the line of the file with tokens that knows it
+    ///
+    /// Prints the line on standard output and the token, which is shown this once, on standard
+    /// error.
+    HashToken(HashTokenArgs),
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +119,10 @@ pub enum Command {
     Schema,
     /// Make sidecars.
     Precompress(PrecompressArgs),
+    /// Print a line for a user.
+    HashPassword(HashPasswordArgs),
+    /// Print a token and its line.
+    HashToken(HashTokenArgs),
 }
 
 /// The definition of every command and flag, from which `docs/flags.md` is written.
@@ -136,6 +150,8 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Command, Refusa
     };
     let command = match &line.command {
         Words::Precompress(args) => Ok(Command::Precompress(args.clone())),
+        Words::HashPassword(args) => Ok(Command::HashPassword(args.clone())),
+        Words::HashToken(args) => Ok(Command::HashToken(args.clone())),
         Words::Serve(args) => asked("serve", args).map(Command::Serve),
         Words::Doctor => Ok(Command::Doctor),
         Words::Check(check) => Ok(Command::Check(check.file.clone())),
@@ -219,7 +235,7 @@ mod tests {
             );
             flags += 1;
         }
-        assert_eq!(flags, 71);
+        assert_eq!(flags, 107);
     }
 
     #[test]
@@ -253,6 +269,21 @@ mod tests {
         );
         assert_eq!(args.tls.max_handshakes, limits::HANDSHAKES_DEFAULT);
         assert_eq!(args.tls.http2_max_streams, limits::H2_STREAMS_DEFAULT);
+        let writing = &args.site.writing;
+        assert_eq!(writing.max_body_bytes, limits::BODY_BYTES_DEFAULT);
+        assert_eq!(writing.max_patch_bytes, limits::PATCH_BYTES_DEFAULT);
+        assert_eq!(args.site.access.jwt_leeway, limits::JWT_LEEWAY_DEFAULT);
+        let access = &args.access;
+        assert_eq!(access.body_timeout, limits::BODY_TIMEOUT_DEFAULT);
+        assert_eq!(access.limit_memory, limits::LIMIT_MEMORY_BYTES_DEFAULT);
+        assert_eq!(
+            (
+                limits::IDEMPOTENCY_TIME_DEFAULT.as_secs(),
+                limits::IDEMPOTENCY_BYTES_DEFAULT
+            ),
+            (24 * 60 * 60, 64 << 20),
+            "as the help says"
+        );
         let engine = crate::engine::EngineSettings::default();
         assert_eq!(args.ring_entries, engine.ring_entries);
         assert_eq!(args.recv_buffers, engine.recv_buffers);
@@ -326,6 +357,18 @@ mod tests {
                 &["--max-connections", "x"],
                 &["--max-connections", "or auto"],
             ),
+            (&["--max-in-flight", "0"], &["at least 1", "or off"]),
+            (&["--send-rate", "10"], &["at least 1K"]),
+            (&["--metrics", "9090"], &["127.0.0.1:9090/metrics"]),
+            (&["--health", "healthz"], &["as in /healthz"]),
+            (&["--access-log", "xml"], &["combined or json"]),
+            (&["--jwt-leeway", "2h"], &["--jwt-leeway", "at most 1h"]),
+            (&["--realm", "a\"b"], &["--realm", "without quotes"]),
+            (&["--proxy-protocol=v1"], &["--proxy-protocol"]),
+            (&["--cors", "a.example"], &["--cors does not take"]),
+            (&["--limit", "ten"], &["--limit does not take", "10/s"]),
+            (&["--writable", "/a{"], &["--writable does not take"]),
+            (&["--trusted-proxies", "lan"], &["lan is no network"]),
             (&["--wrokers", "2"], &["--wrokers", "--workers"]),
             (
                 &["--workers", "1", "--workers", "2"],

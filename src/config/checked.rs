@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::quantity::Bytes;
 use super::sites::Sites;
 use super::tls::{self, Http2Config, TlsConfig};
-use super::{Asked, HttpsRedirect, Listen, ServeArgs, StartError, cpus, sites};
+use super::{AccessTexts, Asked, HttpsRedirect, Listen, RecordConfig, ServeArgs, ServerAccess};
+use super::{StartError, WritingConfig, cpus, record, sites, writing};
 use crate::base::limits;
 use crate::engine::{EngineChoice, EngineKind, EngineSettings};
 use crate::route::SiteSettings;
@@ -30,6 +31,14 @@ pub struct Machine {
 pub struct Config {
     /// The sites, at least one; their roots are absolute.
     pub sites: Vec<SiteSettings>,
+    /// What is said about the access to each, in the same order.
+    pub access: Vec<AccessTexts>,
+    /// What is said about the access to all.
+    pub server_access: ServerAccess,
+    /// What all sites have for resources that clients may change.
+    pub writing: WritingConfig,
+    /// What is told of requests.
+    pub record: RecordConfig,
     /// Which of them answers for hosts that none has; `None`: such a request gets 421.
     pub default_site: Option<usize>,
     /// Hear from the kernel what changes on the disk.
@@ -99,6 +108,8 @@ pub struct Timeouts {
     pub handshake: Duration,
     /// Without a byte taken by the peer.
     pub send: Duration,
+    /// Without a byte of a request's content sent by the peer.
+    pub body: Duration,
     /// Between the order to stop and the end.
     pub grace: Duration,
 }
@@ -140,6 +151,13 @@ impl Config {
         }
     }
 
+    /// Bytes of the content of a request, whichever site it is for.
+    pub fn body_bytes_max(&self) -> u64 {
+        let sites = self.access.iter();
+        let all = sites.map(|texts| texts.writing.body_bytes_max);
+        all.max().unwrap_or_default()
+    }
+
     /// The processor of the worker with this index; `None` when workers are not pinned.
     pub fn cpu_of(&self, worker: usize) -> Option<usize> {
         self.cpus.get(worker.checked_rem(self.cpus.len())?).copied()
@@ -165,6 +183,13 @@ fn check(asked: &Asked, sites: Sites, machine: &Machine) -> Result<Checked, Star
     note_backlog(args, machine, &mut warnings);
     let config = Config {
         sites: sites.sites,
+        access: sites.access,
+        server_access: ServerAccess::new(&args.access),
+        writing: writing::check(&args.writing)?,
+        record: record::check(
+            &args.record,
+            &listen.iter().chain(tls_listen).collect::<Vec<_>>(),
+        )?,
         default_site: sites.default,
         watches: args.watch,
         config_file: asked.file.as_ref().map(|file| file.path.clone()),
@@ -191,6 +216,7 @@ fn check(asked: &Asked, sites: Sites, machine: &Machine) -> Result<Checked, Star
             header: args.header_timeout,
             handshake: args.tls.handshake_timeout,
             send: args.send_timeout,
+            body: args.access.body_timeout,
             grace: args.grace_period,
         },
         log: log_config(args),

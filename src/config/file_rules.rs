@@ -4,8 +4,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{Reader, unknown};
-use super::rule_table::{KEYS, OWN_KEYS, RuleTable, Said};
-use super::rules;
+use super::keys;
+use super::rule_table::{KEYS, OWN_KEYS, RuleTable, SWITCHES, Said};
 use crate::base::limits::SITE_RULES_MAX;
 
 const TEXTS: &str = "a text in quotes, or a list of such";
@@ -46,12 +46,12 @@ impl Reader<'_> {
                 "error-page" if value.get_ref().is_table() => {
                     self.error_pages(value, &mut rule.said);
                 }
-                "maintenance" => match value.get_ref().as_bool() {
-                    Some(true) => rule.said.push(said("maintenance", "", line)),
-                    Some(false) => {}
-                    None => self.wrong_type(key, "true or false", value),
-                },
                 _ => match KEYS.iter().find(|(known, _)| *known == key) {
+                    Some((key, _)) if SWITCHES.contains(key) => match value.get_ref().as_bool() {
+                        Some(true) => rule.said.push(said(key, "", line)),
+                        Some(false) => {}
+                        None => self.wrong_type(key, "true or false", value),
+                    },
                     Some((key, _)) => {
                         let texts = self.texts(key, TEXTS, value).into_iter();
                         let texts = texts.map(|(text, line)| said(key, text, line));
@@ -160,7 +160,7 @@ impl Reader<'_> {
         for said in &rule.said {
             let id = KEYS.iter().find(|(key, _)| *key == said.key);
             let id = id.map_or(said.key, |(_, id)| *id);
-            if let Err(why) = rules::check_text(id, &said.as_flag(&rule.path)) {
+            if let Err(why) = keys::check_text(id, &said.as_flag(&rule.path)) {
                 let text = match said.text.is_empty() {
                     true => &rule.path,
                     false => &said.text,

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction};
 
-use super::rules;
 use super::site_values::{field_name, index_name, language, mount, spa_page, tries};
 use super::{Listen, listen};
+use super::{access_texts, rules};
 
 /// What the environment variable of a repeatable flag puts between its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,25 @@ pub(super) fn keys(definition: &clap::Command) -> impl Iterator<Item = &Arg> {
         let id = flag.get_id().as_str();
         !matches!(id, "config" | "show" | "schema" | "help" | "version")
     };
-    definition.get_arguments().filter(is_key)
+    by_heading(definition).into_iter().filter(is_key)
+}
+
+/// All flags, those of one heading together.
+fn by_heading(definition: &clap::Command) -> Vec<&Arg> {
+    let mut headings: Vec<Option<&str>> = Vec::new();
+    for flag in definition.get_arguments() {
+        let heading = flag.get_help_heading();
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    let mut flags: Vec<&Arg> = definition.get_arguments().collect();
+    flags.sort_by_key(|flag| {
+        headings
+            .iter()
+            .position(|one| *one == flag.get_help_heading())
+    });
+    flags
 }
 
 /// True when it may be said several times.
@@ -136,6 +154,7 @@ pub(super) fn resolved(flag: &Arg, value: &OsStr, directory: &Path) -> OsString 
             Some((prefix, path)) if !path.is_empty() => Some(behind(&format!("{prefix}="), path)),
             _ => None,
         },
+        _ if words(flag).any(|word| word == text) => None,
         _ if forms(flag).contains(&Form::Path) => Some(directory.join(value).into_os_string()),
         _ => None,
     };
@@ -154,6 +173,6 @@ pub(super) fn check_text(id: &str, text: &str) -> Result<(), String> {
         "mount" => mount(text).map(|_| ()),
         "language" => language(text).map(|_| ()),
         "country_header" => field_name(text),
-        _ => rules::check_text(id, text),
+        _ => rules::check_text(id, text).and_then(|()| access_texts::check_text(id, text)),
     }
 }

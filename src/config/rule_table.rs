@@ -16,7 +16,7 @@ pub struct RuleTable {
 pub struct Said {
     /// The flag that it would be.
     pub key: &'static str,
-    /// The flag's text without the glob; empty for `maintenance`.
+    /// The flag's text without the glob; empty for what is switched on.
     pub text: String,
     pub line: usize,
 }
@@ -29,7 +29,17 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("rewrite", "rewrite"),
     ("error-page", "error_page"),
     ("maintenance", "maintenance"),
+    ("cors", "cors"),
+    ("access", "access"),
+    ("forward-auth", "forward_auth"),
+    ("limit", "limit"),
+    ("allow", "allow"),
+    ("deny", "deny"),
+    ("writable", "writable"),
 ];
+
+/// Those of them that are only switched on: `maintenance = true`.
+pub(super) const SWITCHES: &[&str] = &["maintenance", "writable"];
 
 /// Further keys of a rule.
 pub(super) const OWN_KEYS: &[&str] = &["path", "headers", "status"];
@@ -48,6 +58,8 @@ impl Said {
         // Redirects and rewrites have patterns, whose only asterisk takes any segments.
         let path = match (self.key, path.strip_suffix("/**")) {
             ("redirect" | "rewrite", Some(start)) if !start.contains('*') => format!("{start}/*"),
+            // To --cors, an asterisk alone is an origin.
+            _ if path == "*" => "**".to_owned(),
             _ => path.to_owned(),
         };
         match self.text.is_empty() {
@@ -55,4 +67,17 @@ impl Said {
             false => format!("{path} {}", self.text),
         }
     }
+}
+
+/// All texts of a flag of which the last that is for a path counts: what is said for all paths,
+/// then the tables of all sites, then those of one.
+pub(super) fn last_counts(
+    key: &'static str,
+    texts: &[String],
+    of_all: &[RuleTable],
+    of_site: &[RuleTable],
+) -> Vec<String> {
+    let tables = of_all.iter().chain(of_site);
+    let in_tables = tables.flat_map(|table| table.texts(key));
+    texts.iter().cloned().chain(in_tables).collect()
 }

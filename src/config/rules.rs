@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::StartError;
+use super::rule_table::{RuleTable, last_counts};
 use super::site_args::RuleArgs;
-use super::{StartError, rule_table::RuleTable};
 use crate::base::limits::SITE_RULES_MAX;
 use crate::route::{
     CacheRule, ErrorPageRule, FieldRule, Maintenance, RedirectRule, RuleSettings, Rules,
@@ -33,11 +34,7 @@ impl RuleTexts {
     /// Puts what flags and keys say together with the tables of the file, which are about some
     /// paths and therefore win: those of a site over those of all sites.
     pub(super) fn new(args: &RuleArgs, of_all: &[RuleTable], of_site: &[RuleTable]) -> RuleTexts {
-        let said = |key: &'static str, texts: &[String]| {
-            let tables = of_all.iter().chain(of_site);
-            let in_tables = tables.flat_map(|table| table.texts(key));
-            texts.iter().cloned().chain(in_tables).collect()
-        };
+        let said = |key: &'static str, texts: &[String]| last_counts(key, texts, of_all, of_site);
         let first = |key: &'static str, texts: &[String]| {
             let tables = of_site.iter().chain(of_all);
             let in_tables = tables.flat_map(|table| table.texts(key));

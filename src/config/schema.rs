@@ -154,6 +154,25 @@ fn rule_schema() -> Json {
             any_of(vec![texts(), pages]),
         ),
         ("maintenance", "Answer 503", of_type("boolean")),
+        ("cors", "Who may read answers, as --cors says it", texts()),
+        ("access", "read=WHO, write=WHO or both", texts()),
+        (
+            "forward-auth",
+            "The URL of the server that is asked",
+            texts(),
+        ),
+        ("limit", "RATE, burst=COUNT, by=KEY", texts()),
+        (
+            "allow",
+            "Networks that get an answer, and no others",
+            texts(),
+        ),
+        ("deny", "Networks that get none", texts()),
+        (
+            "writable",
+            "Let clients change the files",
+            of_type("boolean"),
+        ),
     ];
     let keys = keys.map(|(key, what, schema)| member(key, described(what, schema)));
     let mut rule = object(keys.into());

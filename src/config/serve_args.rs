@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use super::access_args::ServerAccessArgs;
 use super::cpus::CpuList;
 use super::quantity::{OrAuto, OrOff, size};
+use super::record_args::RecordArgs;
 use super::site_args::SiteArgs;
 use super::tls_args::TlsArgs;
 use super::values::*;
+use super::writing_args::WritingArgs;
 use super::{Listen, StartError, listen};
 use crate::engine::EngineChoice;
 
@@ -74,6 +77,12 @@ pub struct ServeArgs {
     )]
     #[arg(env = "DOWNPOUR_UNKNOWN_HOST", hide_env = true, value_parser = unknown_host)]
     pub unknown_host: UnknownHost,
+
+    #[command(flatten)]
+    pub access: ServerAccessArgs,
+
+    #[command(flatten)]
+    pub writing: WritingArgs,
 
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -291,6 +300,9 @@ pub struct ServeArgs {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(hide_default_value = true)]
     pub quiet: bool,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 /// What a request for a host gets that no site has.

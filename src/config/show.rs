@@ -9,7 +9,7 @@ use clap::Arg;
 use super::asked::{Asked, serve, site};
 use super::file::SiteTable;
 use super::keys::{self, Form};
-use super::rule_table::{KEYS, RuleTable};
+use super::rule_table::{KEYS, RuleTable, SWITCHES};
 use super::settings::{Origin, Place, Setting, Settings};
 use super::values;
 
@@ -107,9 +107,9 @@ impl Page<'_> {
                 continue;
             };
             let origin = self.origin(Origin::File { line: first.line });
-            match *key {
-                "maintenance" => self.line(format_args!("maintenance = true # {origin}")),
-                _ => {
+            match SWITCHES.contains(key) {
+                true => self.line(format_args!("{key} = true # {origin}")),
+                false => {
                     let texts = list(said.iter().map(|said| quoted(&said.text)));
                     self.line(format_args!("{key} = {texts} # {origin}"));
                 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use super::access_args::AccessArgs;
 use super::values::{boolean, clean_urls, days, not_acceptable, trailing_slash};
+use super::writing_args::SiteWritingArgs;
 use crate::route::site::{CleanUrls, TrailingSlash};
 
 /// The flags of a site, each right by itself.
@@ -163,6 +165,12 @@ pub struct SiteArgs {
 
     #[command(flatten)]
     pub rules: RuleArgs,
+
+    #[command(flatten)]
+    pub access: AccessArgs,
+
+    #[command(flatten)]
+    pub writing: SiteWritingArgs,
 }
 
 /// The flags of a site's rules, which stand in [`RuleTexts`](super::rules::RuleTexts) as texts.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::access::absolute;
 use super::asked::{self, Asked};
 use super::file::SiteTable;
 use super::problems::Problems;
@@ -9,7 +10,7 @@ use super::rule_table::RuleTable;
 use super::settings::Settings;
 use super::site_args::SiteArgs;
 use super::site_values::{index_name, language, mount, spa_page, tries};
-use super::{RuleTexts, StartError, UnknownHost, root, rules};
+use super::{AccessTexts, RuleTexts, StartError, UnknownHost, access, root, rules};
 use crate::base::limits::LANGUAGES_MAX;
 use crate::route::site::{Finding, ListingSettings, Mount, Representations, SiteSettings};
 use crate::route::try_files::{Try, TryFiles};
@@ -19,6 +20,8 @@ use crate::route::{HostName, Rules};
 pub(super) struct Sites {
     /// At least one.
     pub(super) sites: Vec<SiteSettings>,
+    /// What is said about the access to each.
+    pub(super) access: Vec<AccessTexts>,
     /// `None`: such a host gets 421.
     pub(super) default: Option<usize>,
     /// Sites that ask for the preset of fields about security.
@@ -30,6 +33,7 @@ impl Sites {
     pub(super) fn none() -> Sites {
         Sites {
             sites: Vec::new(),
+            access: Vec::new(),
             default: None,
             careful: 0,
         }
@@ -47,6 +51,7 @@ pub(super) fn check(asked: &Asked) -> Result<Sites, StartError> {
     let mut problems = Problems::of(&file.path);
     let mut sites = Sites {
         sites: Vec::with_capacity(tables.len()),
+        access: Vec::with_capacity(tables.len()),
         default: default_site(asked, &tables, &mut problems),
         careful: 0,
     };
@@ -63,8 +68,11 @@ pub(super) fn check(asked: &Asked) -> Result<Sites, StartError> {
             rules: &table.rules,
         };
         sites.careful += usize::from(site.args.rules.security_headers);
+        sites.access.push(site.access(&mut faults));
         sites.sites.push(site.check(&mut faults));
     }
+    let settings = tables.iter().map(|table| &table.settings);
+    check_meaning(asked, settings, &sites.access, &mut faults);
     tell(faults, problems).map(|()| sites)
 }
 
@@ -88,10 +96,12 @@ fn only_site(asked: &Asked) -> Result<Sites, StartError> {
     };
     let mut faults = Vec::new();
     let sites = Sites {
+        access: vec![site.access(&mut faults)],
         sites: vec![site.check(&mut faults)],
         default: Some(0),
         careful,
     };
+    check_meaning(asked, [], &sites.access, &mut faults);
     let path = asked.file.as_ref().map(|file| file.path.as_path());
     let problems = Problems::of(path.unwrap_or(Path::new("")));
     tell(faults, problems).map(|()| sites)
@@ -107,6 +117,22 @@ fn tell(faults: Vec<Fault>, mut problems: Problems) -> Result<(), StartError> {
     match elsewhere.into_iter().next() {
         Some(fault) => Err(fault.error),
         None => Ok(()),
+    }
+}
+
+/// What means nothing to any site. `of_sites`: their own settings.
+fn check_meaning<'a>(
+    asked: &'a Asked,
+    of_sites: impl IntoIterator<Item = &'a Settings>,
+    access: &[AccessTexts],
+    faults: &mut Vec<Fault>,
+) {
+    let has_client_authorities = asked.args.tls.tls_client_ca.is_some();
+    if let Err(error) = access::check_meaning(access, has_client_authorities) {
+        let flag = error.what.split(' ').next().unwrap_or_default();
+        let mut settings = [&asked.settings].into_iter().chain(of_sites);
+        let line = settings.find_map(|settings| asked::line_named(settings, flag));
+        faults.push(Fault { error, line });
     }
 }
 
@@ -324,15 +350,27 @@ impl Site<'_> {
 
     fn rules(&self) -> Result<Rules, Fault> {
         let texts = RuleTexts::new(&self.args.rules, self.rules_of_all, self.rules);
-        rules::rules(&texts).map_err(|error| {
-            let key = asked::flags_named(&error.what).next();
-            let tables = self.rules_of_all.iter().chain(self.rules);
-            let mut said = tables.flat_map(|table| &table.said);
-            let in_tables = said.rfind(|said| Some(said.key) == key);
-            let line = asked::line_named(self.settings, &error.what);
-            let line = line.or(in_tables.map(|said| said.line));
-            Fault { error, line }
-        })
+        rules::rules(&texts).map_err(|error| self.fault_of_rule(error))
+    }
+
+    fn access(&self, faults: &mut Vec<Fault>) -> AccessTexts {
+        let texts = AccessTexts::new(&self.args, self.rules_of_all, self.rules);
+        or_told(
+            texts.check().map_err(|error| self.fault_of_rule(error)),
+            faults,
+        );
+        texts
+    }
+
+    /// It stands where the first flag that it names is said, or the last table that says it.
+    fn fault_of_rule(&self, error: StartError) -> Fault {
+        let key = asked::flags_named(&error.what).next();
+        let tables = self.rules_of_all.iter().chain(self.rules);
+        let mut said = tables.flat_map(|table| &table.said);
+        let in_tables = said.rfind(|said| Some(said.key) == key);
+        let line = asked::line_named(self.settings, &error.what);
+        let line = line.or(in_tables.map(|said| said.line));
+        Fault { error, line }
     }
 
     fn each<T>(
@@ -360,8 +398,4 @@ impl Site<'_> {
     fn line(&self, id: &str, index: usize) -> Option<usize> {
         self.settings.get(id)?.line_of(index)
     }
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -83,12 +83,16 @@ fn conflict(error: &clap::Error, flag: &str) -> StartError {
     )
 }
 
-/// What is missing can only be what `check`, `config` and `precompress` are about.
+/// What is missing can only be what `check`, `config`, `precompress` and `hash-token` are about.
 fn missing(what: &str) -> StartError {
     match what {
         "<FILE>" => StartError::usage(
             "downpour check does not know what to look at",
             "name the file: downpour check FILE",
+        ),
+        "--user" => StartError::usage(
+            "--user is missing",
+            "say whose token it is: downpour hash-token --user NAME",
         ),
         group if group.contains("--") => StartError::usage(
             "downpour config does not know what to print",

@@ -62,6 +62,8 @@ pub enum ListenerKind {
     Plain,
     /// HTTP over TLS.
     Tls,
+    /// HTTP as it is, about counters alone.
+    Metrics,
 }
 
 /// One listener of this worker.
@@ -120,6 +122,7 @@ impl<E: Engine> Connections<E> {
         }
         let kind = state.kind;
         let mut connection = Connection::new(listener);
+        connection.is_for_metrics = kind == ListenerKind::Metrics;
         if kind == ListenerKind::Tls {
             connection.is_secure = true;
             connection.secure = Some(Secure::new());
@@ -127,7 +130,7 @@ impl<E: Engine> Connections<E> {
         self.table.insert(socket.0, connection);
         self.meet(socket);
         let waits = match kind {
-            ListenerKind::Plain => WaitsFor::FirstRequest,
+            ListenerKind::Plain | ListenerKind::Metrics => WaitsFor::FirstRequest,
             ListenerKind::Tls => WaitsFor::Handshake,
         };
         self.set_wait(socket, waits);

@@ -7,13 +7,17 @@ use crate::handler::files::{Served, Why};
 use crate::handler::sites::{SiteId, Sites};
 use crate::handler::{errors, redirect};
 use crate::http::{FieldForm, FieldWriter, Method, RequestHead, Status};
+use crate::record::{Counters, Refusal};
 use crate::route::{Route, route};
 
-use super::visit::{Reception, Visit};
+use super::reception::Reception;
+use super::visit::Visit;
 
 /// What is to be done about a request.
 pub(super) enum Reply<'a> {
     Served(Served<'a>),
+    /// An answer that no site was asked for.
+    Made(Answer),
     Slow(Slow),
 }
 
@@ -21,6 +25,8 @@ pub(super) enum Reply<'a> {
 pub(super) enum Slow {
     /// A site loads its answer.
     Load(Why),
+    /// A collection lists its members, unless the site has a page there.
+    List(Why),
     /// A task takes the content of the request.
     Write,
     /// Something must be found out first; then the same request is asked about again.
@@ -33,7 +39,7 @@ impl Reply<'_> {
         match self {
             Reply::Slow(slow) => Some(slow),
             Reply::Served(Served::Slow(why)) => Some(Slow::Load(why)),
-            Reply::Served(_) => None,
+            Reply::Served(_) | Reply::Made(_) => None,
         }
     }
 }
@@ -48,33 +54,53 @@ pub(super) struct Question<'a> {
     pub(super) form: FieldForm,
     /// It comes again, with what was found out.
     pub(super) found: Option<Found>,
+    /// It came where counters are told, and sites are not served.
+    pub(super) is_for_metrics: bool,
+    /// The server is about to end.
+    pub(super) is_draining: bool,
 }
 
 /// Asks the rooms. The visit is that of the request.
 #[inline]
 pub(super) fn reply<'a>(
     sites: &'a mut Sites,
-    reception: Option<(&mut Reception, &mut Visit)>,
+    mut reception: Option<(&mut Reception, &mut Visit)>,
     now: Now,
     question: Question<'_>,
 ) -> (Reply<'a>, Option<SiteId>) {
     let request = question.request;
+    if let Some((reception, _)) = &mut reception {
+        let told = (question.is_for_metrics, question.is_draining);
+        if let Some(answer) = reception.answer(request, told) {
+            return (Reply::Made(answer), None);
+        }
+    }
     if let Some(port) = question.https_port {
-        return (made(redirect::to_https(request, port)), None);
+        return (Reply::Made(redirect::to_https(request, port)), None);
     }
     let Some(site) = sites.select(request.authority) else {
-        return (made(misdirected(request)), None);
+        return (Reply::Made(misdirected(request)), None);
     };
     let mut is_writable = sites.has_taker();
     if let Some((reception, visit)) = reception
         && let Some(gate) = &mut reception.gate
     {
-        if let Some(reply) = ask(gate, site, visit, now, question) {
+        let asked = (gate, &*reception.counters);
+        if let Some(reply) = ask(asked, site, visit, now, question) {
             return (reply, Some(site));
         }
         is_writable |= visit.passed.is_writable;
     }
     let reply = match route(request, is_writable) {
+        Route::Files if is_writable && request.path.ends_with(b"/") => {
+            match sites.serve(site, request, now) {
+                Served::Slow(why) => Reply::Slow(Slow::List(why)),
+                Served::Hit { head, .. } if head.status() == Status::NOT_FOUND => {
+                    Reply::Slow(Slow::List(Why::default()))
+                }
+                served => Reply::Served(served),
+            }
+        }
         Route::Files => Reply::Served(sites.serve(site, request, now)),
         Route::Write => Reply::Slow(Slow::Write),
         other => refused(sites, site, request, (other, is_writable)),
@@ -84,17 +110,18 @@ pub(super) fn reply<'a>(
 
 /// What the gate says instead of letting a request pass.
 fn ask<'a>(
-    gate: &mut Gate,
+    (gate, counters): (&mut Gate, &Counters),
     site: SiteId,
     visit: &mut Visit,
     now: Now,
     question: Question<'_>,
 ) -> Option<Reply<'a>> {
-    let nobody = Peer::default();
     let mut out = FieldWriter::new(&mut visit.fields, question.form);
     let asked = gate::Question {
         head: question.request,
-        peer: question.peer.unwrap_or(&nobody),
+        address: visit.address,
+        certificate: question.peer.and_then(|peer| peer.certificate.as_deref()),
+        is_secure: visit.is_secure,
         now,
         found: question.found,
     };
@@ -103,20 +130,27 @@ fn ask<'a>(
             visit.passed = passed;
             None
         }
-        Asked::Preflight => Some(made(errors::preflight_answer())),
-        Asked::Refused { status, reason } => {
+        Asked::Preflight => Some(Reply::Made(errors::preflight_answer())),
+        Asked::Refused {
+            status,
+            reason,
+            why,
+        } => {
+            count_refused(counters, why);
             let head_only = question.request.method == Method::Head;
-            Some(made(errors::error_answer(status, reason, head_only)))
+            Some(Reply::Made(errors::error_answer(status, reason, head_only)))
         }
         Asked::Work(work) => Some(Reply::Slow(Slow::Work(work))),
     }
 }
 
-fn made<'a>(answer: Answer) -> Reply<'a> {
-    Reply::Served(Served::Answer {
-        answer,
-        aside: None,
-    })
+fn count_refused(counters: &Counters, why: gate::Why) {
+    match why {
+        gate::Why::Address => counters.on_refused(Refusal::Address),
+        gate::Why::Limit => counters.on_refused(Refusal::Rate),
+        gate::Why::Credential => counters.on_auth_failure(),
+        gate::Why::Permission => {}
+    }
 }
 
 /// RFC 9110 §15.5.20
@@ -137,7 +171,7 @@ fn refused<'a>(
     let head_only = request.method == Method::Head;
     let (status, reason) = match route {
         Route::Files | Route::Write => unreachable!("handlers answer for themselves"),
-        Route::Options => return made(errors::options_answer(is_writable)),
+        Route::Options => return Reply::Made(errors::options_answer(is_writable)),
         Route::MethodNotAllowed => (Status::METHOD_NOT_ALLOWED, ""),
         Route::NotImplemented => (
             Status::NOT_IMPLEMENTED,
@@ -148,5 +182,5 @@ fn refused<'a>(
     if sites.has_page(site, request, status) {
         return Reply::Served(Served::Slow(Why::status(status)));
     }
-    made(errors::error_answer(status, reason, head_only))
+    Reply::Made(errors::error_answer(status, reason, head_only))
 }

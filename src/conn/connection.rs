@@ -120,6 +120,8 @@ pub(super) struct Connection {
     pub(super) peer: Option<Box<Peer>>,
     /// What is answered goes out over TLS.
     pub(super) is_secure: bool,
+    /// It came where counters are told.
+    pub(super) is_for_metrics: bool,
     /// Nothing was asked yet: the client may still begin with the preface of HTTP/2.
     pub(super) is_fresh: bool,
     pub(super) sending: Sending,
@@ -157,6 +159,7 @@ impl Connection {
             secure: None,
             peer: None,
             is_secure: false,
+            is_for_metrics: false,
             is_fresh: true,
             sending: Sending::Idle,
             waits: WaitsFor::FirstRequest,

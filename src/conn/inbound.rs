@@ -279,7 +279,7 @@ pub(super) fn content_for(
     match (slow, body) {
         (Slow::Write, Some(body)) => Some(body.open(socket, services)),
         (Slow::Write, None) => Some(RequestBody::whole(b"")),
-        (Slow::Load(_) | Slow::Work(_), _) => None,
+        (Slow::Load(_) | Slow::List(_) | Slow::Work(_), _) => None,
     }
 }
 

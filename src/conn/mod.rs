@@ -14,18 +14,21 @@ mod inbound;
 mod output;
 mod peer;
 mod receive;
+mod reception;
 mod request;
 mod secure;
 mod services;
+mod slow;
 mod stream_body;
 mod stream_inbound;
+mod stream_request;
 mod streamed;
 mod streams;
 mod visit;
 
 pub use accept::{ConnectionCount, ListenerKind};
+pub use reception::{InFlight, Metrics, ReceptionSettings};
 pub use services::{ConnectionSettings, Event, Services};
-pub use visit::Reception;
 
 use std::collections::VecDeque;
 

@@ -4,27 +4,28 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::access::gate::{Found, Work};
+use crate::access::gate::Found;
 use crate::base::limits::{COPY_BODY_BYTES_MAX, DRAIN_BYTES_MAX};
 use crate::engine::{Engine, SendBatch, SocketId};
-use crate::exchange::{Answer, AnswerHead, Body, Part, RequestBody};
+use crate::exchange::{Answer, AnswerHead, Body, Part};
 use crate::handler::errors;
-use crate::handler::files::{Aside, Served, Why};
-use crate::handler::sites::SiteId;
+use crate::handler::files::Served;
 use crate::http::{
-    DateField, Fault, FieldForm, HeadTemplate, OwnedRequestHead, RequestHead, Status, Version,
+    DateField, Fault, FieldForm, HeadTemplate, OwnedRequestHead, RequestHead, Version,
 };
 use crate::proto::h1::{self, Head, HeadStorage, ParsedHead, Persistence, parse_head};
 use crate::proto::h2::{self, StreamId};
-use crate::task::{Full, TaskId, Urgency};
+use crate::record::CacheState;
 
 use super::Connections;
-use super::answer::{Question, Reply, Slow, reply};
+use super::answer::{Question, Reply, reply};
 use super::connection::{Connection, Output, Reading, Waiting};
 use super::inbound::{Inbound, content_for};
-use super::services::{Event, Outbox, Services};
+use super::reception::Overloaded;
+use super::services::{Event, Services};
+use super::slow::{spawn_aside, spawn_slow};
 use super::streams::{begin_streams, consume_frames};
-use super::visit::{Left, Visit, formed};
+use super::visit::{Again, Left, Made, Outcome, Visit, formed};
 
 /// Answers what can be answered of `bytes`; returns how many of them are done with.
 pub(super) fn consume(
@@ -147,13 +148,13 @@ struct Arrived<'a> {
     persistence: Persistence,
 }
 
-/// Answers a request at once, or lets the slow lane do so. `found`: what had to be found out first.
+/// Answers a request at once, or lets the slow lane do so. `again`: it was asked about before.
 fn answer(
     socket: SocketId,
     connection: &mut Connection,
     services: &mut Services,
     arrived: Arrived<'_>,
-    found: Option<Found>,
+    again: Option<Again>,
 ) {
     let Arrived {
         request,
@@ -162,54 +163,73 @@ fn answer(
     } = arrived;
     let mut persistence = persistence_at(body.as_ref(), wanted);
     let is_secure = connection.is_secure;
-    let mut visit = services.begin_visit(is_secure, FieldForm::H1);
+    let peer = connection.peer.as_deref();
+    let form = FieldForm::H1;
+    let (mut visit, found) = services.visit(request, peer, (is_secure, form), again);
     let question = Question {
         request,
-        peer: connection.peer.as_deref(),
+        peer,
         https_port: services.settings.https_port.filter(|_| !is_secure),
-        form: FieldForm::H1,
+        form,
         found,
+        is_for_metrics: connection.is_for_metrics,
+        is_draining: services.draining,
     };
     let reception = services.reception.as_deref_mut().zip(visit.as_deref_mut());
     let (reply, site) = reply(&mut services.sites, reception, services.now, question);
-    let (answer, aside) = match reply {
+    let (made, aside) = match reply {
         Reply::Served(Served::Hit { head, body, aside }) if !head.has_usual_text() => {
             let fields = match &visit {
                 Some(visit) => &visit.fields,
-                None => services.tls_fields.get(is_secure, FieldForm::H1),
+                None => services.tls_fields.get(is_secure, form),
             };
             let (out, spare) = (&mut connection.output, &mut services.spare_batches);
             let besides = (fields, &services.date);
             write_hit(out, spare, (head, body), besides, persistence);
-            (None, aside)
+            (Made::Written(Outcome::of_hit(head, body)), aside)
         }
         Reply::Served(Served::Hit { head, body, aside }) => {
-            (Some(errors::page_again(head, body)), aside)
+            let answer = errors::page_again(head, body);
+            (Made::Ready(answer, CacheState::Hit), aside)
         }
-        Reply::Served(Served::Answer { answer, aside }) => (Some(answer), aside),
+        Reply::Served(Served::Answer { answer, aside }) => {
+            (Made::Ready(answer, CacheState::Hit), aside)
+        }
+        Reply::Made(answer) => (Made::Ready(answer, CacheState::Bypass), None),
         Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
             let slow = reply.into_slow().expect("it is slow");
-            let content = content_for(&slow, body.as_mut(), socket, services);
-            let task = spawn_slow((socket, None), services, site, request, (slow, content));
-            connection.reading = Reading::Waiting(Waiting {
-                task,
-                version: request.version,
-                persistence: wanted,
-                left: Left::of(request, visit),
-                body: body.map(Box::new),
-            });
-            return;
+            match services.take_off() {
+                Ok(flight) => {
+                    let content = content_for(&slow, body.as_mut(), socket, services);
+                    let slow = (slow, content, visit.as_deref());
+                    let task = spawn_slow((socket, None), services, site, request, slow);
+                    connection.reading = Reading::Waiting(Waiting {
+                        task,
+                        version: request.version,
+                        persistence: wanted,
+                        left: Left::of(request, visit, flight),
+                        body: body.map(Box::new),
+                    });
+                    return;
+                }
+                Err(Overloaded) => (Made::busy(request), None),
+            }
         }
     };
     if let (Some(aside), Some(site)) = (aside, site) {
         spawn_aside(services, site, aside, request.path);
     }
-    if let Some(answer) = answer {
-        let answer = formed(answer, &request.fields);
-        let how = (request.version, persistence);
-        persistence = write_answer(connection, services, answer, how, visit.as_deref());
-    }
-    services.end_visit(visit);
+    let outcome = match made {
+        Made::Written(outcome) => outcome,
+        Made::Ready(answer, cache) => {
+            let answer = formed(answer, &request.fields, visit.as_deref());
+            let outcome = Outcome::of(&answer, cache);
+            let how = (request.version, persistence);
+            persistence = write_answer(connection, services, answer, how, visit.as_deref());
+            outcome
+        }
+    };
+    services.end_visit(visit, request, outcome);
     after_answer(connection, persistence, body);
 }
 
@@ -316,150 +336,6 @@ pub(super) fn write_answer(
     persistence
 }
 
-/// Lets the slow lane do what a reply asks for. `stream`: over HTTP/2.
-pub(super) fn spawn_slow(
-    place: (SocketId, Option<StreamId>),
-    services: &mut Services,
-    site: Option<SiteId>,
-    request: &RequestHead<'_>,
-    (slow, content): (Slow, Option<RequestBody>),
-) -> TaskId {
-    let site = site.expect("only a site is slow");
-    match slow {
-        Slow::Write => {
-            let content = content.expect("who writes takes content");
-            spawn_write(place, services, site, request, content)
-        }
-        Slow::Load(why) => spawn_load(place, services, site, request, why),
-        Slow::Work(work) => spawn_work(place, services, request, work),
-    }
-}
-
-/// Finds something out, and asks about the request again.
-fn spawn_work(
-    (socket, stream): (SocketId, Option<StreamId>),
-    services: &mut Services,
-    request: &RequestHead<'_>,
-    work: Work,
-) -> TaskId {
-    let head = OwnedRequestHead::new(request);
-    let running = services.sites.pool().run(Urgency::Answer, || work.run());
-    let mut answering = Answering::new((socket, stream), services);
-    services.executor.spawn(async move {
-        let found = match running {
-            Ok(running) => running.await,
-            Err(Full) => return answering.give_busy(),
-        };
-        // Work that panicked leaves a 500.
-        if let Some(found) = found {
-            answering.give(Event::Found {
-                socket,
-                stream,
-                head,
-                found,
-            });
-        }
-    })
-}
-
-/// Lets the site make the answer.
-fn spawn_load(
-    (socket, stream): (SocketId, Option<StreamId>),
-    services: &mut Services,
-    site: SiteId,
-    request: &RequestHead<'_>,
-    why: Why,
-) -> TaskId {
-    let head = OwnedRequestHead::new(request);
-    let (io, now) = (services.io.clone(), services.now);
-    let load = services.sites.load(site, head, why, io, now);
-    let mut answering = Answering::new((socket, stream), services);
-    services.executor.spawn(async move {
-        let loaded = load.await;
-        answering.give(Event::Loaded {
-            socket,
-            stream,
-            site,
-            loaded,
-        });
-    })
-}
-
-/// Lets the site take the content of a request that writes, and answer.
-fn spawn_write(
-    (socket, stream): (SocketId, Option<StreamId>),
-    services: &mut Services,
-    site: SiteId,
-    request: &RequestHead<'_>,
-    content: RequestBody,
-) -> TaskId {
-    let head = OwnedRequestHead::new(request);
-    let (io, now) = (services.io.clone(), services.now);
-    let write = services.sites.write(site, head, content, io, now);
-    let mut answering = Answering::new((socket, stream), services);
-    services.executor.spawn(async move {
-        let loaded = write.await;
-        answering.give(Event::Loaded {
-            socket,
-            stream,
-            site,
-            loaded,
-        });
-    })
-}
-
-/// What an answer has brought up is done beside it. `path`: of its request.
-pub(super) fn spawn_aside(services: &mut Services, site: SiteId, aside: Aside, path: &[u8]) {
-    let (io, now) = (services.io.clone(), services.now);
-    let outbox = Outbox::clone(&services.outbox);
-    let done = services.sites.do_aside(site, aside, path, io, now);
-    services.executor.spawn(async move {
-        if let Some(remember) = done.await {
-            outbox.borrow_mut().push(Event::Known { site, remember });
-        }
-    });
-}
-
-/// Answers one request, come what may: a task that ends without an answer leaves a 500.
-struct Answering {
-    socket: SocketId,
-    stream: Option<StreamId>,
-    outbox: Option<Outbox>,
-}
-
-impl Answering {
-    fn new((socket, stream): (SocketId, Option<StreamId>), services: &Services) -> Answering {
-        Answering {
-            socket,
-            stream,
-            outbox: Some(Outbox::clone(&services.outbox)),
-        }
-    }
-
-    fn give(&mut self, event: Event) {
-        if let Some(outbox) = self.outbox.take() {
-            outbox.borrow_mut().push(event);
-        }
-    }
-
-    /// There is too much to do for one more request.
-    fn give_busy(&mut self) {
-        let (socket, stream) = (self.socket, self.stream);
-        self.give(Event::Busy { socket, stream });
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        if let Some(outbox) = self.outbox.take() {
-            outbox.borrow_mut().push(Event::Lost {
-                socket: self.socket,
-                stream: self.stream,
-            });
-        }
-    }
-}
-
 impl<E: Engine> Connections<E> {
     /// Takes in what a slow-lane task has made.
     pub fn on_event(&mut self, event: Event) {
@@ -495,13 +371,13 @@ impl<E: Engine> Connections<E> {
                 head,
                 found,
             } => self.on_found((socket, stream), &head, found),
-            Event::Busy { socket, stream } => self.on_made(socket, stream, |head_only| {
-                errors::error_answer(Status::SERVICE_UNAVAILABLE, "", head_only)
-            }),
-            Event::Lost { socket, stream } => self.on_made(socket, stream, |head_only| {
-                let reason = "The server failed to make an answer.";
-                errors::error_answer(Status::INTERNAL_SERVER_ERROR, reason, head_only)
-            }),
+            Event::Busy { socket, stream } => {
+                self.on_made(socket, stream, errors::busy_answer);
+            }
+            Event::Lost { socket, stream } => {
+                self.services.count_panic();
+                self.on_made(socket, stream, errors::failed_answer);
+            }
             Event::Slice {
                 socket,
                 stream,
@@ -540,9 +416,10 @@ impl<E: Engine> Connections<E> {
             ..
         } = waiting;
         let answer = left.form(answer(left.head_only));
+        let outcome = Outcome::of(&answer, CacheState::Miss);
         let how = (version, persistence_at(body.as_deref(), persistence));
         let persistence = write_answer(connection, services, answer, how, left.visit.as_deref());
-        services.end_visit(left.visit);
+        services.end_left(left, outcome);
         after_answer(connection, persistence, body.map(|body| *body));
         self.resume_input(socket);
         self.receive_if_wanted(socket);
@@ -578,13 +455,13 @@ impl<E: Engine> Connections<E> {
         let Some((connection, services, waiting)) = self.take_waiting(socket) else {
             return;
         };
-        services.end_visit(waiting.left.visit);
         let arrived = Arrived {
             request: &request,
             body: waiting.body.map(|body| *body),
             persistence: waiting.persistence,
         };
-        answer(socket, connection, services, arrived, Some(found));
+        let again = (found, waiting.left.visit);
+        answer(socket, connection, services, arrived, Some(again));
         self.resume_input(socket);
         self.receive_if_wanted(socket);
     }

@@ -17,7 +17,8 @@ use crate::task::{Executor, Io};
 use crate::tls::TlsServer;
 
 use super::blocks::Blocks;
-use super::visit::{Reception, Visit};
+use super::reception::{Reception, ReceptionSettings};
+use super::visit::Visit;
 
 /// The bounds of a connection that an operator may move.
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ impl Default for ConnectionSettings {
             https_port: None,
             hsts: None,
             send_rate: None,
-            body_bytes_max: limits::WRITE_BODY_BYTES_DEFAULT,
+            body_bytes_max: limits::BODY_BYTES_DEFAULT,
             body_timeout: limits::BODY_TIMEOUT_DEFAULT,
         }
     }
@@ -196,8 +197,8 @@ impl Services {
 
     /// Has something asked of requests before they are answered.
     #[must_use]
-    pub fn with_reception(mut self, reception: Option<Reception>) -> Services {
-        self.reception = reception.map(Box::new);
+    pub fn with_reception(mut self, settings: Option<ReceptionSettings>) -> Services {
+        self.reception = settings.map(|settings| Box::new(Reception::new(settings)));
         self
     }
 
@@ -205,6 +206,9 @@ impl Services {
     pub fn set_now(&mut self, now: Now) {
         self.now = now;
         self.date.update(now.unix_seconds);
+        if let Some(reception) = &mut self.reception {
+            reception.begin_turn();
+        }
     }
 
     /// Once a second, drops what the cache has retired from this worker's index.

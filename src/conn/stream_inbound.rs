@@ -78,7 +78,7 @@ impl Streams {
                 self.discard_content(place.1, out);
                 None
             }
-            Slow::Load(_) => None,
+            Slow::Load(_) | Slow::List(_) => None,
             Slow::Work(_) | Slow::Write => {
                 let takes_content = matches!(slow, Slow::Write);
                 let contents = &mut self.contents;

@@ -8,26 +8,22 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::access::gate::{Found, Peer};
+use crate::access::gate::Found;
 use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_COLD_READS_MAX};
 use crate::engine::{Engine, SendBatch, SocketId};
-use crate::exchange::{Answer, AnswerHead, Body};
-use crate::handler::errors;
-use crate::handler::files::Served;
-use crate::http::{FieldForm, RequestHead};
-use crate::proto::h2::{
-    ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId, UNKNOWN_LENGTH,
-};
+use crate::exchange::Answer;
+use crate::http::RequestHead;
+use crate::proto::h2::{ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId};
+use crate::record::CacheState;
 use crate::task::{Executor, TaskId};
 
 use super::Connections;
-use super::answer::{Question, Reply, reply};
 use super::connection::{Connection, Reading};
-use super::request::{spawn_aside, spawn_slow};
 use super::services::Services;
 use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody, push_piece};
-use super::stream_inbound::{Contents, Piece};
-use super::visit::{Left, Visit, formed};
+use super::stream_inbound::Contents;
+use super::stream_request::Answering;
+use super::visit::{Left, Outcome};
 
 /// The streams of one connection.
 pub(super) struct Streams {
@@ -47,9 +43,9 @@ pub(super) struct Streams {
 /// A slow-lane task that works for one stream.
 pub(super) struct StreamTask {
     pub(super) stream: StreamId,
-    task: TaskId,
+    pub(super) task: TaskId,
     /// For its answer. `None`: it reads a slice of a file.
-    left: Option<Left>,
+    pub(super) left: Option<Left>,
 }
 
 /// The connection speaks HTTP/2 from now on.
@@ -91,6 +87,7 @@ pub(super) fn consume_frames(
         output,
         is_secure,
         peer,
+        is_for_metrics,
         ..
     } = connection
     else {
@@ -110,6 +107,7 @@ pub(super) fn consume_frames(
         services: &mut *services,
         is_secure: *is_secure,
         peer: peer.as_deref(),
+        is_for_metrics: *is_for_metrics,
     };
     while used < bytes.len() && !is_closed && !output.is_full_with(answering.batch) {
         let now = answering.services.now.monotonic;
@@ -135,161 +133,16 @@ pub(super) fn consume_frames(
     used
 }
 
-/// Writes the answers of one batch.
-struct Answering<'a> {
-    socket: SocketId,
-    streams: &'a mut Streams,
-    batch: &'a mut SendBatch,
-    services: &'a mut Services,
-    is_secure: bool,
-    peer: Option<&'a Peer>,
-}
-
-impl Answering<'_> {
-    #[inline]
-    fn on_event(&mut self, event: Event<'_>) {
-        match event {
-            Event::Request {
-                stream,
-                head,
-                has_content,
-            } => self.on_request(stream, (&head, has_content), None),
-            Event::Content {
-                stream,
-                bytes,
-                flow,
-                end,
-            } => {
-                let piece = Piece { bytes, flow, end };
-                let out = self.batch.own_mut();
-                self.streams.take_content(stream, piece, self.services, out);
-            }
-            Event::Ended { stream } => self.streams.contents.end(stream),
-            Event::Closed => {}
-            Event::Refused {
-                stream,
-                fault,
-                head_only,
-            } => {
-                let answer = errors::error_answer(fault.status, fault.reason, head_only);
-                self.write_answer(stream, answer, None);
-            }
-            Event::Reset { stream } => {
-                self.streams.cancel(stream, &mut self.services.executor);
-                let out = self.batch.own_mut();
-                self.streams.discard_content(stream, out);
-            }
-        }
-    }
-
-    #[inline]
-    fn on_request(
-        &mut self,
-        stream: StreamId,
-        (request, has_content): (&RequestHead<'_>, bool),
-        found: Option<Found>,
-    ) {
-        let Answering {
-            socket,
-            streams,
-            batch,
-            services,
-            is_secure,
-            peer,
-        } = self;
-        let mut visit = services.begin_visit(*is_secure, FieldForm::H2);
-        let question = Question {
-            request,
-            peer: *peer,
-            https_port: services.settings.https_port.filter(|_| !*is_secure),
-            form: FieldForm::H2,
-            found,
-        };
-        let reception = services.reception.as_deref_mut().zip(visit.as_deref_mut());
-        let (reply, site) = reply(&mut services.sites, reception, services.now, question);
-        let (answer, aside) = match reply {
-            Reply::Served(Served::Hit { head, body, aside }) if !head.has_usual_text() => {
-                let fields = match &visit {
-                    Some(visit) => &visit.fields,
-                    None => services.tls_fields.get(*is_secure, FieldForm::H2),
-                };
-                let parts = [head.h2(), services.date.h2(), fields];
-                streams.write(stream, &parts, body, batch);
-                (None, aside)
-            }
-            Reply::Served(Served::Hit { head, body, aside }) => {
-                (Some(errors::page_again(head, body)), aside)
-            }
-            Reply::Served(Served::Answer { answer, aside }) => (Some(answer), aside),
-            Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
-                let slow = reply.into_slow().expect("it is slow");
-                let (asked, out) = ((request, has_content), batch.own_mut());
-                let content = streams.content_for(&slow, (*socket, stream), asked, (services, out));
-                let place = (*socket, Some(stream));
-                let task = spawn_slow(place, services, site, request, (slow, content));
-                return streams.wait(stream, task, Left::of(request, visit));
-            }
-        };
-        if let Some(answer) = answer {
-            let answer = formed(answer, &request.fields);
-            self.write_answer(stream, answer, visit.as_deref());
-        }
-        if let (Some(aside), Some(site)) = (aside, site) {
-            spawn_aside(self.services, site, aside, request.path);
-        }
-        self.services.end_visit(visit);
-        if has_content {
-            let out = self.batch.own_mut();
-            self.streams.discard_content(stream, out);
-        }
-    }
-
-    fn write_answer(&mut self, stream: StreamId, answer: Answer, visit: Option<&Visit>) {
-        let mut fresh = Vec::new();
-        let block = match &answer.head {
-            AnswerHead::Template(template) => template.h2(),
-            AnswerHead::Fresh(head) => {
-                head.render_h2(&mut fresh);
-                &fresh
-            }
-        };
-        let services = &*self.services;
-        let fields = match visit {
-            Some(visit) => &visit.fields,
-            None => services.tls_fields.get(self.is_secure, FieldForm::H2),
-        };
-        let parts = [block, services.date.h2(), fields];
-        let (streams, batch) = (&mut *self.streams, &mut *self.batch);
-        match answer.body {
-            Body::Empty => streams.write(stream, &parts, &Bytes::new(), batch),
-            Body::Bytes(bytes) => streams.write(stream, &parts, &bytes, batch),
-            Body::File(rest) => {
-                let len = rest.len;
-                streams.queue(stream, &parts, StreamBody::File(rest), len, batch);
-            }
-            Body::Parts(content) => {
-                let len = content.len();
-                let pieces = content.into_pieces();
-                streams.queue(stream, &parts, StreamBody::Parts(pieces), len, batch);
-            }
-            Body::Stream(body) => {
-                let (body, len) = (StreamBody::Stream(body), UNKNOWN_LENGTH);
-                streams.queue(stream, &parts, body, len, batch);
-            }
-        }
-    }
-}
-
 impl Streams {
-    /// A task makes the answer.
-    fn wait(&mut self, stream: StreamId, task: TaskId, left: Left) {
-        let left = Some(left);
-        self.tasks.push(StreamTask { stream, task, left });
-    }
-
     /// Writes an answer whose body is in memory: whole, where it may leave at once.
     #[inline]
-    fn write(&mut self, stream: StreamId, head: &[&[u8]], body: &Bytes, batch: &mut SendBatch) {
+    pub(super) fn write(
+        &mut self,
+        stream: StreamId,
+        head: &[&[u8]],
+        body: &Bytes,
+        batch: &mut SendBatch,
+    ) {
         let core = &mut self.core;
         let len = body.len();
         if !core.respond(stream, head, len == 0, batch.own_mut()) || len == 0 {
@@ -309,7 +162,7 @@ impl Streams {
     }
 
     /// Writes a head and leaves its body to the scheduler.
-    fn queue(
+    pub(super) fn queue(
         &mut self,
         stream: StreamId,
         head: &[&[u8]],
@@ -323,7 +176,7 @@ impl Streams {
     }
 
     /// The stream is gone: nobody waits for its answer.
-    fn cancel(&mut self, stream: StreamId, executor: &mut Executor) {
+    pub(super) fn cancel(&mut self, stream: StreamId, executor: &mut Executor) {
         self.ahead.take(stream);
         self.tasks.retain(|task| {
             if task.stream == stream {
@@ -488,8 +341,9 @@ impl<E: Engine> Connections<E> {
     ) {
         self.after_task(socket, stream, |answering, left| {
             let answer = left.form(answer(left.head_only));
+            let outcome = Outcome::of(&answer, CacheState::Miss);
             answering.write_answer(stream, answer, left.visit.as_deref());
-            answering.services.end_visit(left.visit);
+            answering.services.end_left(left, outcome);
             let out = answering.batch.own_mut();
             answering.streams.discard_content(stream, out);
         });
@@ -504,9 +358,9 @@ impl<E: Engine> Connections<E> {
         found: Found,
     ) {
         self.after_task(socket, stream, |answering, left| {
-            answering.services.end_visit(left.visit);
             let has_content = answering.streams.contents.has(stream);
-            answering.on_request(stream, (request, has_content), Some(found));
+            let again = (found, left.visit);
+            answering.on_request(stream, (request, has_content), Some(again));
         });
     }
 
@@ -525,6 +379,7 @@ impl<E: Engine> Connections<E> {
             output,
             is_secure,
             peer,
+            is_for_metrics,
             ..
         } = connection
         else {
@@ -543,6 +398,7 @@ impl<E: Engine> Connections<E> {
             services: &mut self.services,
             is_secure: *is_secure,
             peer: peer.as_deref(),
+            is_for_metrics: *is_for_metrics,
         };
         act(&mut answering, left.unwrap_or_default());
         output.put_filling(batch, &mut self.services.spare_batches);

@@ -219,6 +219,17 @@ pub(super) fn body_unless(head_only: bool, body: Bytes) -> Body {
     }
 }
 
+/// There is too much to do for one more request.
+pub fn busy_answer(head_only: bool) -> Answer {
+    error_answer(Status::SERVICE_UNAVAILABLE, "", head_only)
+}
+
+/// A handler has failed.
+pub fn failed_answer(head_only: bool) -> Answer {
+    let reason = "The server failed to make an answer.";
+    error_answer(Status::INTERNAL_SERVER_ERROR, reason, head_only)
+}
+
 /// A page that was rendered before, as an answer that may still change its form.
 pub fn page_again(head: &HeadTemplate, body: &Bytes) -> Answer {
     Answer {

@@ -7,6 +7,7 @@ pub mod problem;
 pub mod redirect;
 pub mod resources;
 pub mod sites;
+pub mod told;
 pub mod welcome;
 
 /// The value of the `Server` field of every answer. No version: it would help attackers only.

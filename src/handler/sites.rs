@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::files::{Aside, FileServices, Files, Loaded, Remember, Served, Site, Why};
+use super::resources::{Resources, Write};
 use crate::base::Now;
 use crate::exchange::RequestBody;
 use crate::http::{OwnedRequestHead, RequestHead, Status};
@@ -33,6 +34,8 @@ pub struct Sites {
     hosts: Arc<Hosts>,
     files: Vec<Files>,
     pool: Pool,
+    /// What writes, for each site that lets clients.
+    resources: Vec<Option<Resources>>,
     taker: Option<Taker>,
 }
 
@@ -47,8 +50,16 @@ impl Sites {
             hosts,
             files: files.collect(),
             pool: services.pool.clone(),
+            resources: Vec::new(),
             taker: None,
         }
+    }
+
+    /// With what writes, in the order of the sites.
+    #[must_use]
+    pub fn with_resources(mut self, resources: &[Option<Resources>]) -> Sites {
+        self.resources = resources.to_vec();
+        self
     }
 
     /// Every request that writes goes to `taker`.
@@ -98,23 +109,46 @@ impl Sites {
         self.files[site.0].load(head, why, io, now)
     }
 
-    /// Answers a request that writes. A client that waits for that sends its content when the
-    /// future first asks for it.
+    /// Answers a request that writes, in the name of `user`. A client that waits for that sends its
+    /// content when the future first asks for it.
     pub fn write(
         &self,
-        _site: SiteId,
+        site: SiteId,
         head: OwnedRequestHead,
         body: RequestBody,
-        _io: Io,
-        _now: Now,
+        user: Option<Arc<str>>,
     ) -> impl Future<Output = Loaded> + use<> {
-        let taking = self.taker.as_ref().map(|taker| taker(head, body));
-        async move {
-            match taking {
-                Some(taking) => taking.await,
-                None => unreachable!("only what can be written is written"),
+        let taking: Pin<Box<dyn Future<Output = Loaded>>> = match &self.taker {
+            Some(taker) => taker(head, body),
+            None => {
+                let files = &self.files[site.0];
+                let resources = self.resources.get(site.0).and_then(Option::as_ref);
+                let resources = resources.expect("only what can be written is written");
+                let answer = resources.write(Write {
+                    head,
+                    body,
+                    user,
+                    site: Arc::clone(files.site()),
+                    services: files.services().clone(),
+                });
+                Box::pin(async move { Loaded::unkept(answer.await) })
             }
-        }
+        };
+        taking
+    }
+
+    /// The members of a collection; `None`: the site answers.
+    pub fn list(
+        &self,
+        site: SiteId,
+        head: OwnedRequestHead,
+    ) -> impl Future<Output = Option<Loaded>> + use<> {
+        let files = &self.files[site.0];
+        let resources = self.resources.get(site.0).and_then(Option::as_ref);
+        let listing = resources.map(|resources| {
+            resources.list(head, Arc::clone(files.site()), files.services().clone())
+        });
+        async move { listing?.await.map(Loaded::unkept) }
     }
 
     /// [`Files::do_aside`] of a site.

@@ -3,9 +3,14 @@
 //! What a line looks like is ours, so that it is written by hand: this runs once for each request
 //! of all workers, on the machine that serves them.
 
+use super::encoding::ENTRY_BYTES_MAX;
 use super::entry::{Entry, method_name, version_name};
 use super::escape::{push_address, push_combined, push_combined_word, push_decimal, push_json};
 use crate::http::date;
+
+/// Bytes of the longest line: each byte of a text may become the six of `\u0000`, and what stands
+/// around the texts has less than the last.
+pub const LINE_BYTES_MAX: usize = 6 * ENTRY_BYTES_MAX + 1024;
 
 /// How a line of the access log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

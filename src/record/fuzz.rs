@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::encoding::CUT_MARK;
 use super::entry::{CacheState, Entry};
-use super::format::{Format, Formatter};
+use super::format::{Format, Formatter, LINE_BYTES_MAX};
 use super::request_id::RequestId;
 use super::ring;
 use crate::http::{Method, Version};
@@ -84,6 +84,7 @@ fn line(format: Format, entry: &Entry<'_>) -> String {
     let mut out = Vec::new();
     Formatter::new(format).push_line(entry, &mut out);
     let mut line = String::from_utf8(out).expect("a line is UTF-8");
+    assert!(line.len() <= LINE_BYTES_MAX);
     assert_eq!(line.pop(), Some('\n'));
     assert!(!line.contains(char::is_control), "{line:?}");
     line

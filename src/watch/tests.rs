@@ -188,6 +188,46 @@ fn is(name: &str) -> Name<'_> {
 }
 
 #[test]
+fn a_change_of_our_own_is_an_event_that_nobody_waits_for() {
+    let mut world = world(&["a", "a/b"]);
+    let dependencies = [
+        ("", is("page.html")),
+        ("a", is("page.html")),
+        ("a", Name::Any),
+        ("a/b", is("page.html")),
+        ("none/deep", is("page.html")),
+    ];
+    for (dir, name, told) in [
+        ("a", "page.html.br", &[1, 2][..]),
+        ("a/b", "other", &[]),
+        ("none/deep", "page.html", &[4]),
+        ("none", "x", &[4]),
+        ("", "page.html", &[0]),
+    ] {
+        let things = dependencies.map(|dependency| world.thing(&[dependency]));
+        let late = world.observe("a/b");
+        let (watch, tree) = (world.watch.clone(), world.tree);
+        watch.note_change(tree, dir.as_bytes(), name.as_bytes());
+        for (index, thing) in things.iter().enumerate() {
+            let is_told = thing.trust() == Trust::Suspect;
+            assert_eq!(is_told, told.contains(&index), "{name} in {dir:?}: {index}");
+        }
+        // Who looked before cannot register any more; who looks now can.
+        let thing = Arc::new(Suspicion::new());
+        let registers = world.watch.register(&thing, &[(late, is("other"))]);
+        assert_eq!(registers, dir != "a/b");
+        world.thing(&[("a/b", is("other"))]);
+    }
+    // A directory that was removed takes what depends on it along when the cold thread comes by.
+    let below = world.thing(&[("a/b", is("page.html"))]);
+    world.watch.note_change(world.tree, b"a", b"b");
+    world.work();
+    assert_eq!(below.trust(), Trust::Suspect);
+    assert_eq!(world.watched(), ["", "a"]);
+    Watch::off().note_change(world.tree, b"a", b"b");
+}
+
+#[test]
 fn each_event_tells_what_depends_on_it_and_nothing_else() {
     let dependencies = [
         ("", is("page.html")),

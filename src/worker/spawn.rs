@@ -6,11 +6,12 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use crate::config::Config;
-use crate::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
+use crate::conn::{ConnectionCount, ConnectionSettings, ListenerKind, ReceptionSettings, Services};
 use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::{self, UringEngine};
 use crate::engine::{Engine, EngineKind};
 use crate::handler::files::{FileServices, Site};
+use crate::handler::resources::Resources;
 use crate::handler::sites::Sites;
 use crate::proto::h2::H2Settings;
 use crate::route::hosts::Hosts;
@@ -37,6 +38,10 @@ pub struct WorkerSetup {
     pub tls: Option<TlsServer>,
     /// Where plain requests are sent on to, over TLS.
     pub https_port: Option<u16>,
+    /// What is asked of requests before they are answered, if anything.
+    pub reception: Option<ReceptionSettings>,
+    /// What writes, for each site that lets clients.
+    pub resources: Vec<Option<Resources>>,
 }
 
 /// A listening socket, and what is spoken there.
@@ -154,14 +159,18 @@ fn serve<E: Engine>(
         }),
         https_port: setup.https_port,
         hsts: config.tls.as_ref().and_then(|tls| tls.hsts.clone()),
-        ..ConnectionSettings::default()
+        send_rate: config.server_access.send_bytes_max,
+        body_bytes_max: config.body_bytes_max(),
+        body_timeout: config.timeouts.body,
     };
     let sites = Sites::new(setup.hosts, &setup.sites, &setup.files);
+    let sites = sites.with_resources(&setup.resources);
     let mut name = engine.name().to_owned();
     if !features.is_empty() {
         name = format!("{name}: {}", features.join(", "));
     }
     let services = Services::new(sites, settings, setup.tls, engine.waker(), engine.now());
+    let services = services.with_reception(setup.reception);
     let mut worker = Worker::new(engine, services);
     for listener in setup.listeners {
         worker

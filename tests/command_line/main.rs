@@ -4,6 +4,7 @@
 
 mod conditions;
 mod configuration;
+mod credentials;
 mod precompress;
 mod process;
 mod tls;

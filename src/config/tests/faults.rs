@@ -214,6 +214,22 @@ fn each_fault_is_told_with_its_line() {
             "[[rule]]\npath = \"/a\"\nmaintenance = \"x\"",
             "3: maintenance takes true or false",
         ),
+        (
+            "[[rule]]\npath = \"/a\"\nlimit = \"x\"",
+            "3: limit does not take \"x\"; say how many",
+        ),
+        (
+            "[[rule]]\npath = \"/a\"\ncors = [\"*\",\n\"*; credentials\"]",
+            "4: cors does not take \"*; credentials\"; ",
+        ),
+        (
+            "[[rule]]\npath = \"/a\"\nwritable = \"/b\"",
+            "3: writable takes true or false, not a text",
+        ),
+        (
+            "[[site]]\ntrusted-proxies = \"::1\"",
+            "2: trusted-proxies is for all sites at once",
+        ),
     ] {
         let found = wrong(text);
         assert!(found[0].starts_with(expected), "{text:?} gave {found:?}");

@@ -38,16 +38,27 @@ fn every_flag_of_a_site_is_a_key_of_its_table() {
         // Without maintenance, what is shown during it means nothing.
         let further = match key {
             "maintenance-page" | "retry-after" => "maintenance = true",
+            "jwt-audience" | "jwt-issuer" => "jwt-key = 'k'",
+            "forward-auth-copy" => "forward-auth = 'http://a'",
+            "writable" => "access = 'write=user:ada'",
             _ => "",
         };
-        let scratch = place(&format!("[[site]]\n{key} = {value}\n{further}\n"));
+        // What is not a site's own stands above, for there to be something to hold it against.
+        let above = match key {
+            "client-cert-users" => "tls-listen = ':443'; self-signed = true; tls-client-ca = 'ca'",
+            _ => "",
+        };
+        let above = above.replace("; ", "\n");
+        let text = format!("[[site]]\n{key} = {value}\n{further}\n");
+        let scratch = place(&format!("{above}\n{text}"));
         let (asked, config) = check_with(scratch.path(), &[]).unwrap();
+        let line = 3 + above.matches('\n').count();
         let settings = &asked.file.as_ref().unwrap().sites[0].settings;
         let setting = settings.get(flag.get_id().as_str()).unwrap();
-        assert_eq!(setting.origin.line(), Some(2), "{key}");
+        assert_eq!(setting.origin.line(), Some(line), "{key}");
         let plain = check(&format!("[[site]]\n{further}\n")).unwrap();
-        let plain = format!("{:?}", plain.sites);
-        assert_ne!(format!("{:?}", config.sites), plain, "{key} means nothing");
+        let shown = |config: &Config| format!("{:?}", (&config.sites, &config.access));
+        assert_ne!(shown(&config), shown(&plain), "{key} means nothing");
     }
 }
 
@@ -203,7 +214,8 @@ fn groups_need_no_file() {
 #[test]
 fn paths_begin_at_the_file() {
     let text = "root = 'www'\nmount = ['/a=app', '/b=/abs']\nlisten = ['unix:d.sock', 'fd:3']\n\
-                tls-cert = '../c.pem'\ncompress-dir = 'z'\nmaintenance-when = 'off'\n";
+                tls-cert = '../c.pem'\ncompress-dir = 'z'\nmaintenance-when = 'off'\n\
+                users = 'u'\njwt-key = ['k']\nlog-file = 'l'\nstate-dir = 's'\n";
     let scratch = place(text);
     let settings = below(scratch.path(), &[]).unwrap().settings;
     let at = |path: &str| scratch.path().join(path).display().to_string();
@@ -220,6 +232,10 @@ fn paths_begin_at_the_file() {
         ("tls_cert", &[at("../c.pem")]),
         ("compress_dir", &[at("z")]),
         ("maintenance_when", &[at("off")]),
+        ("users", &[at("u")]),
+        ("jwt_key", &[at("k")]),
+        ("log_file", &[at("l")]),
+        ("state_dir", &[at("s")]),
     ] {
         assert_eq!(texts(&settings, id), expected, "{id}");
     }

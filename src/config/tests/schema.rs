@@ -53,6 +53,10 @@ fn the_schema_takes_what_the_file_takes() {
         "[[rule]]\npath = \"/a\"\nheaders = { A = [\"b\", \"c\"], D = false }",
         "[[rule]]\npath = \"/a\"\nerror-page = { 404 = \"/404.html\" }",
         "[[rule]]\npath = \"/a\"\nerror-page = [\"404=/404.html\"]\nmaintenance = true",
+        "[[rule]]\npath = \"*\"\ncors = \"https://a.example\"\nlimit = [\"1/s\", \"9/m by=user\"]",
+        "[[rule]]\npath = \"/a\"\naccess = \"write=ada\"\nwritable = true\nallow = \"::1\"",
+        "proxy-protocol = true\nrequest-id = \"on\"",
+        "max-in-flight = \"off\"\nsend-rate = 4096\nmetrics = \"off\"",
     ] {
         assert!(conforms(text), "{text}");
         below(place(text).path(), &[]).unwrap();
@@ -70,6 +74,10 @@ fn the_schema_takes_what_the_file_takes() {
         "[[rule]]\npath = \"/a\"\nheaders = { A = true }",
         "[[rule]]\npath = \"/a\"\nerror-page = { 404 = 1 }",
         "watch = \"on\"",
+        "proxy-protocol = 1",
+        "max-in-flight = true",
+        "[[rule]]\npath = \"/a\"\nwritable = \"/b\"",
+        "[[rule]]\npath = \"/a\"\nrealm = \"b\"",
         "root = [\"a\"]",
         "[[site]]\nworkers = 1",
         "[[rule]]\nheader = \"A: b\"",

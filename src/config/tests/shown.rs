@@ -51,6 +51,12 @@ fn whichever_way_a_value_was_said_it_is_shown_as_the_file_takes_it() {
         ("spa", "1", "spa = \"1\""),
         ("self_signed", "no", "self-signed = [\"no\"]"),
         ("self_signed", "false", "self-signed = [false]"),
+        ("log_file", "-", "log-file = \"-\""),
+        ("log_file", "l", &format!("log-file = \"{}\"", at("l"))),
+        ("proxy_protocol", "on", "proxy-protocol = true"),
+        ("request_id", "on", "request-id = true"),
+        ("max_in_flight", "010", "max-in-flight = 10"),
+        ("limit", "/a 1/s by=path", "limit = [\"/a 1/s by=path\"]"),
         ("tls_key", "k", &format!("tls-key = [\"{}\"]", at("k"))),
         ("mount", "/a=b", &format!("mount = [\"/a={}\"]", at("b"))),
         (

@@ -149,6 +149,16 @@ impl Files {
         files
     }
 
+    /// What is served.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// What it is served by.
+    pub fn services(&self) -> &FileServices {
+        &self.services
+    }
+
     /// Answers at once what is known and fresh. A hit costs no allocation, lock or system call.
     #[inline]
     pub fn serve(&mut self, head: &RequestHead<'_>, now: Now) -> Served<'_> {
@@ -343,7 +353,8 @@ impl Why {
 }
 
 impl Loaded {
-    fn unkept(answer: Answer) -> Loaded {
+    /// An answer of which nothing is remembered.
+    pub fn unkept(answer: Answer) -> Loaded {
         Loaded {
             answer,
             remember: None,
@@ -419,4 +430,6 @@ fn plain_request(raw_path: &[u8]) -> RequestHead<'_> {
 }
 
 #[cfg(test)]
-pub(in crate::handler) mod tests;
+mod tests;
+#[cfg(test)]
+pub(in crate::handler) use tests::{Bench, Lane, SETTINGS, Seen, plain_settings, seen_answer};

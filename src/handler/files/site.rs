@@ -157,6 +157,11 @@ impl Site {
         self.kept.clone()
     }
 
+    /// Its number.
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+
     /// What it is asked to do.
     pub fn settings(&self) -> &SiteSettings {
         &self.settings

@@ -43,6 +43,13 @@ pub(super) struct Lent {
     pool: Pool,
 }
 
+impl Content {
+    /// What was taken to be looked at.
+    pub(super) fn again(upload: Upload, pool: &Pool) -> Content {
+        Content::Written(Lent::new(upload, pool))
+    }
+}
+
 impl Pieces {
     fn push(&mut self, piece: Bytes) {
         self.len += piece.len();

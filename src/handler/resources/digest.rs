@@ -38,7 +38,7 @@ impl Algorithm {
         }
     }
 
-    fn context(self) -> Context {
+    pub(super) fn context(self) -> Context {
         Context::new(match self {
             Algorithm::Sha256 => &SHA256,
             Algorithm::Sha512 => &SHA512,

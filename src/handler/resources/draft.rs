@@ -36,8 +36,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// A draft that is soon done, so that hardly any crash leaves it behind. `replaced`: what stands
-    /// in its place now.
+    /// A draft that is soon done, so that hardly any crash leaves it behind. `replaced`: what
+    /// stands in its place now.
     pub(super) fn short(
         directory: &Arc<OwnedFd>,
         replaced: Option<&FileStat>,

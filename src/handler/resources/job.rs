@@ -20,10 +20,11 @@ use super::content::{Content, Upload};
 use super::digest::DigestFields;
 use super::done::Done;
 use super::draft::Draft;
+use super::leftovers;
 use super::place::{Place, sync_directory};
 use super::refusal::{Refusal, Result};
 use super::target::Target;
-use crate::base::limits::WRITE_ATTEMPTS_MAX;
+use crate::base::limits::{DRAFT_LEFT_AFTER, WRITE_ATTEMPTS_MAX};
 use crate::engine::operation::{FileKind, FileStat};
 use crate::handler::files::FileServices;
 use crate::http::conditions::{has_precondition, permit_change};
@@ -35,6 +36,8 @@ pub(super) struct Job {
     pub(super) head: Arc<OwnedRequestHead>,
     pub(super) target: Target,
     pub(super) digests: DigestFields,
+    /// It may have been done before: then its conditions were evaluated.
+    pub(super) has_key: bool,
     pub(super) services: FileServices,
     pub(super) shared: Arc<Shared>,
 }
@@ -71,7 +74,12 @@ impl Job {
             _ => self.place()?,
         };
         let present = place.look()?;
-        self.check(present.as_ref())?;
+        if present.is_none() && self.head.method() == Method::Patch {
+            return Err(Refusal::new(Status::NOT_FOUND));
+        }
+        if !self.has_key {
+            self.check(present.as_ref())?;
+        }
         Ok(Upload {
             draft: Draft::long(&place.directory, present.as_ref())?,
             place,
@@ -93,6 +101,7 @@ impl Job {
                 } = lent.take();
                 let told = self.digests.check(hashing)?;
                 let mut draft = draft;
+                place.rename(&self.target); // It may have got another name since.
                 for _ in 0..WRITE_ATTEMPTS_MAX {
                     match self.commit(&mut place, &mut draft, Expected::Permitted, &told)? {
                         Attempt::Done(done) => return Ok(*done),
@@ -137,7 +146,7 @@ impl Job {
         };
         if present.kind == FileKind::Directory {
             self.check_conditions(Some(&Validators::default()))?;
-            match unlinkat(&place.directory, &place.name, AtFlags::REMOVEDIR) {
+            match self.remove_directory(&place) {
                 Err(Errno::NOTEMPTY | Errno::EXIST) => {
                     let reason = "The directory is not empty";
                     return Err(Refusal::because(Status::CONFLICT, reason));
@@ -156,6 +165,17 @@ impl Job {
         drop(stripe);
         sync_directory(&place.directory)?;
         Ok(Done::new(Status::NO_CONTENT))
+    }
+
+    /// Removes a directory with nothing in it but what a crash has left behind.
+    fn remove_directory(&self, place: &Place) -> std::result::Result<(), Errno> {
+        match unlinkat(&place.directory, &place.name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            other => return other,
+        }
+        let inside = place.enter()?;
+        leftovers::clean(&inside, DRAFT_LEFT_AFTER, |_| {})?;
+        unlinkat(&place.directory, &place.name, AtFlags::REMOVEDIR)
     }
 
     /// Refuses what may not be written over, and what the conditions of the request do not allow.

@@ -80,6 +80,16 @@ impl Place {
         }
     }
 
+    /// Opens the directory of that name.
+    pub(super) fn enter(&self) -> Result<OwnedFd, Errno> {
+        open_directory(enter(&self.directory, &self.name)?)
+    }
+
+    /// Another name in the same directory.
+    pub(super) fn rename(&mut self, target: &Target) {
+        self.name = name_of(target);
+    }
+
     /// Something has come into its directory, which stays.
     pub(super) fn keep(&mut self) {
         self.made.0.clear();
@@ -100,7 +110,7 @@ fn enter(directory: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 /// Opens a directory that was found, so that it can be made durable.
-fn open_directory(found: impl AsFd) -> Result<OwnedFd, Errno> {
+pub(super) fn open_directory(found: impl AsFd) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(found, c".", flags, Mode::empty())
 }

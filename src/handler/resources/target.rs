@@ -58,6 +58,32 @@ impl Target {
         Target::below(Arc::clone(&self.tree), self.path.join_index(name))
     }
 
+    /// Another name in the same directory.
+    pub(super) fn beside(&self, name: &str) -> Result<Target> {
+        if !SafePath::is_segment(name.as_bytes()) {
+            return Err(Refusal::new(Status::INTERNAL_SERVER_ERROR));
+        }
+        let path = self.path.with_file_name(name.as_bytes());
+        Target::below(Arc::clone(&self.tree), path)
+    }
+
+    /// Something inside of this collection, to find its directory by.
+    pub(super) fn inside(&self, name: &str) -> Target {
+        let path = self.path.join_index(name);
+        let (mount, inner) = self.tree.mount_of(&path);
+        Target {
+            tree: Arc::clone(&self.tree),
+            mount,
+            path,
+            inner,
+        }
+    }
+
+    /// True when a file of this name beside the target is a rule.
+    pub(super) fn is_rule(&self, name: &[u8]) -> bool {
+        is_never_written(&self.tree, self.mount, &self.inner.with_file_name(name))
+    }
+
     fn below(tree: Arc<Tree>, path: SafePath) -> Result<Target> {
         let (mount, inner) = tree.mount_of(&path);
         if is_never_written(&tree, mount, &inner) {

@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::exchange::{BodyFault, request_body};
-use crate::handler::files::tests::{Bench, Lane, Seen, seen_answer};
+use crate::handler::files::{Bench, Lane, Seen, seen_answer};
 use crate::http::{Field, RequestHead, TargetForm, Version};
 
+mod collections;
+mod keys;
+mod patching;
 mod writing;
 
 /// Wakes the thread that waits.
@@ -59,7 +62,7 @@ impl Scene {
 
     fn of(reader: Bench, settings: WriteSettings) -> Scene {
         let (site, services) = reader.site();
-        let resources = Resources::new(settings);
+        let resources = Resources::open(settings).unwrap();
         let writer = Writer {
             resources,
             site,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::limits::UPLOAD_CHUNK_BYTES;
 use crate::exchange::BodyInlet;
-use crate::handler::files::tests::{SETTINGS, plain_settings};
+use crate::handler::files::{SETTINGS, plain_settings};
 use crate::watch::Watch;
 
 #[test]
