@@ -292,7 +292,8 @@ pub const HOST_NAME_BYTES_MAX: usize = 253;
 
 /// How often files of users, tokens and keys are looked at for changes.
 pub const USERS_LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// The field that names the user in an answer to `--forward-auth`, unless `--forward-auth-copy` does.
+/// The field that names the user in an answer to `--forward-auth`, unless `--forward-auth-copy`
+/// does.
 pub const USER_FIELD_DEFAULT: &str = "Remote-User";
 
 /// Bytes of one file of users, tokens or keys. No flag: a hundred thousand users have so many.

@@ -153,8 +153,8 @@ pub struct ServerAccessArgs {
     #[arg(env = "DOWNPOUR_TRUSTED_PROXIES", hide_env = true)]
     pub trusted_proxies: Vec<String>,
 
-    /// The field in which trusted proxies name the client; what comes in the other one is not looked
-    /// at, since a client may have written it
+    /// The field in which trusted proxies name the client; the other one is not looked at, since a
+    /// client may have written it
     #[arg(
         long,
         value_name = "x-forwarded-for|forwarded",

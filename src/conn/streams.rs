@@ -86,7 +86,7 @@ pub(super) fn consume_frames(
         reading: Reading::Streams(streams),
         output,
         is_secure,
-        peer,
+        met,
         is_for_metrics,
         ..
     } = connection
@@ -106,7 +106,7 @@ pub(super) fn consume_frames(
         batch: &mut batch,
         services: &mut *services,
         is_secure: *is_secure,
-        peer: peer.as_deref(),
+        peer: met.as_ref().map(|met| &met.peer),
         is_for_metrics: *is_for_metrics,
     };
     while used < bytes.len() && !is_closed && !output.is_full_with(answering.batch) {
@@ -378,7 +378,7 @@ impl<E: Engine> Connections<E> {
             reading: Reading::Streams(streams),
             output,
             is_secure,
-            peer,
+            met,
             is_for_metrics,
             ..
         } = connection
@@ -397,7 +397,7 @@ impl<E: Engine> Connections<E> {
             batch: &mut batch,
             services: &mut self.services,
             is_secure: *is_secure,
-            peer: peer.as_deref(),
+            peer: met.as_ref().map(|met| &met.peer),
             is_for_metrics: *is_for_metrics,
         };
         act(&mut answering, left.unwrap_or_default());
