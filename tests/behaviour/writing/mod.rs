@@ -18,6 +18,9 @@ mod visibility;
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) use bodies::*;
 pub(crate) use visibility::*;
@@ -154,4 +157,29 @@ fn assert_left(server: &Server, site: &Site, expected: &[&str]) {
     eventually(&format!("only {expected:?} is left"), || {
         tree(&site.root()) == expected && nameless_files(server, site) == 0
     });
+}
+
+/// Lets each call of this name wait first. `strace` is installed by `scripts/test`.
+fn slowed(server: &Server, call: &str, wait_us: usize) -> Child {
+    let pid = server.pid().as_raw_nonzero().to_string();
+    let mut tracer = Command::new("strace");
+    tracer.args(["-f", "-e", &format!("trace={call}")]);
+    tracer.args(["-e", &format!("inject={call}:delay_enter={wait_us}")]);
+    tracer.args(["-o", "/dev/null", "-p", &pid]);
+    let tracer = tracer.stderr(Stdio::null()).spawn().expect("strace");
+    eventually("strace has taken hold of every thread", || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let mut statuses = tasks.map(|task| task.unwrap().path().join("status"));
+        statuses.all(|status| {
+            let status = std::fs::read_to_string(status).unwrap_or_default();
+            !status.contains("TracerPid:\t0\n")
+        })
+    });
+    tracer
+}
+
+/// Ends what `slowed` began.
+fn let_go(tracer: &mut Child) {
+    kill_process(Pid::from_child(tracer), Signal::INT).unwrap();
+    tracer.wait().unwrap();
 }
