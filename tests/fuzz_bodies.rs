@@ -3,6 +3,7 @@
 //! A failure names the seed and the round; the same body is a cargo-fuzz target's one line.
 
 use downpour::access::credentials::fuzz::{fuzz_access, fuzz_authorization, fuzz_subject};
+use downpour::access::fuzz::{fuzz_forwarded, fuzz_proxy_header, fuzz_rules};
 use downpour::handler::resources::fuzz as resources;
 use downpour::http::fuzz::{
     fuzz_accept, fuzz_accept_encoding, fuzz_accept_language, fuzz_conditions, fuzz_path, fuzz_range,
@@ -235,6 +236,32 @@ const ACCESS_RULES: &[&[u8]] = &[
     b"write=claim:scope=write",
 ];
 
+const PROXY_HEADERS: &[&[u8]] = &[
+    b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\nGET / HTTP/1.1\r\n",
+    b"PROXY TCP6 2001:db8::1 ::ffff:192.0.2.1 0 65535\r\n",
+    b"PROXY UNKNOWN ffff:: x 1 2\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10\xc0\0\x02\x01\xc0\0\x02\x02\0\x50\x01\xbb\x04\0\x01\0\
+      GET",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\
+      \x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\0\x50\x01\xbb",
+];
+
+/// By turns, lines of `Forwarded` and of `X-Forwarded-For`.
+const FORWARDED: &[&[u8]] = &[
+    b"for=192.0.2.60;proto=http;by=203.0.113.43, for=\"[2001:db8::17]:4711\"\n192.0.2.1, 10.0.0.3",
+    b"for=_hidden, for=unknown;by=\"a\\\"b,\", for=10.0.0.2;;\n[2001:db8::1]:80, 10.0.0.2:1",
+    b"for=\"10.0.0.3:_port\"\n10.0.0.4,,\nfor=\"\\1\\0.0.0.5\n::ffff:10.0.0.6",
+];
+
+const ADDRESS_AND_LIMIT_RULES: &[&[u8]] = &[
+    b"/a/** private, 192.0.2.0/24 2001:db8::/32",
+    b"::ffff:10.0.0.0/104",
+    b"10.0.0.0/8",
+    b"/api/** 10/2s burst=5 by=address+path+header:X-Key name=api",
+    b"1000/h by=user",
+];
+
 /// Bytes that parsers stumble over.
 const HOSTILE: &[u8] = b"\r\n\0 \t:;,%/.\"*-#?@[]\x7f\x80\xff0Ff";
 
@@ -442,4 +469,19 @@ fn subjects() {
 #[test]
 fn access_rules() {
     run(ACCESS_RULES, 20, fuzz_access);
+}
+
+#[test]
+fn proxy_headers() {
+    run(PROXY_HEADERS, 22, fuzz_proxy_header);
+}
+
+#[test]
+fn forwarded_fields() {
+    run(FORWARDED, 23, fuzz_forwarded);
+}
+
+#[test]
+fn rules_of_addresses_and_limits() {
+    run(ADDRESS_AND_LIMIT_RULES, 24, fuzz_rules);
 }

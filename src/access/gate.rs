@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::address::{AddressList, client_address, network_key};
+use super::address::{AddressList, ForwardedBy, client_address, network_key};
 use super::cors::{is_cross_origin, is_preflight};
 use super::credentials::{
     Authenticator, Costly, Credential, CredentialMemo, Guard, Identity, Source, Wrong,
 };
 use super::forward::{ForwardAnswer, ForwardMemo, ForwardQuestion, Verdict};
+use super::limit::{Asker, LimitKey};
 use super::limit_table::LimitTable;
 use super::permission::{Permitted, Who};
 use super::policy::{AccessRules, Policies, Policy};
 use crate::base::Now;
-use crate::http::{FieldWriter, Fields, Known, Method, RequestHead, Status};
+use crate::http::{FieldWriter, Fields, Known, Method, RequestHead, SafePath, Status};
 
 /// What the gates of all workers share.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct GateSettings {
     pub sites: Vec<SiteAccess>,
     /// Whose word about the address of a client is taken.
     pub trusted: AddressList,
+    /// Where it says so.
+    pub forwarded_by: ForwardedBy,
     /// How often who has asked.
     pub limits: LimitTable,
     /// Who has tried wrong credentials.
@@ -48,8 +51,8 @@ pub struct SiteAccess {
 pub struct Gate {
     settings: Arc<GateSettings>,
     sites: Vec<Option<SiteGate>>,
-    /// Memory for the keys of limits.
-    key: Vec<u8>,
+    /// Memory for the keys of limits, and for what they say.
+    text: Vec<u8>,
 }
 
 struct SiteGate {
@@ -153,7 +156,7 @@ impl GateSettings {
     #[inline]
     pub fn address_of(&self, peer: &Peer, fields: &Fields<'_>) -> Option<IpAddr> {
         let address = peer.address;
-        address.map(|address| client_address(address, fields, &self.trusted))
+        address.map(|address| client_address(self.forwarded_by, address, fields, &self.trusted))
     }
 
     /// True where the word of this peer is taken.
@@ -183,7 +186,7 @@ impl Gate {
         settings.asks().then(|| Gate {
             settings: Arc::clone(settings),
             sites,
-            key: Vec::new(),
+            text: Vec::new(),
         })
     }
 
@@ -207,7 +210,7 @@ impl Gate {
             settings: &self.settings,
             policy: &policy,
             question,
-            key: &mut self.key,
+            text: &mut self.text,
         };
         asking.ask(origin, out).unwrap_or_else(|asked| asked)
     }
@@ -226,7 +229,7 @@ struct Asking<'a> {
     settings: &'a GateSettings,
     policy: &'a Policy,
     question: Question<'a>,
-    key: &'a mut Vec<u8>,
+    text: &'a mut Vec<u8>,
 }
 
 impl Asking<'_> {
@@ -263,21 +266,32 @@ impl Asking<'_> {
         who: Option<Option<&Identity>>,
         out: &mut FieldWriter<'_>,
     ) -> Result<(), Asked> {
-        for (number, rule) in &self.policy.limits {
-            if rule.by.counts_users() != who.is_some() {
+        let now = self.question.now.monotonic.0.saturating_mul(1_000_000);
+        for limit in &self.policy.limits {
+            if limit.counts_users != who.is_some() {
                 continue;
             }
-            let user = who.flatten().map(Identity::name);
-            self.key.clear();
-            let network = self.question.address.map(network_key).unwrap_or_default();
-            rule.by.write(self.question.head, network, user, self.key);
-            let now = self.question.now.monotonic.0.saturating_mul(1_000_000);
+            let path = match limit.rule.by.contains(&LimitKey::Path) {
+                true => decoded(self.question.head.path),
+                false => Vec::new(),
+            };
+            let asker = Asker {
+                network: self.question.address.map(network_key).unwrap_or_default(),
+                user: who.flatten().map(Identity::name),
+                path: &path,
+                fields: &self.question.head.fields,
+            };
+            self.text.clear();
+            limit.rule.push_key(&asker, self.text);
             let limits = &self.settings.limits;
-            let taken = limits.take(*number, self.key, &rule.quota, now);
-            rule.write_fields(&taken, out);
+            let taken = limits.take(limit.number, self.text, &limit.rule.quota, now);
+            out.rendered(&limit.policy_field);
+            self.text.clear();
+            limit.rule.push_state(&taken, self.text);
+            out.field("RateLimit", self.text);
             if !taken.allowed {
-                let wait = taken.retry_after.as_millis().div_ceil(1000).max(1);
-                out.field("Retry-After", wait.to_string().as_bytes());
+                let wait = taken.retry_after_seconds().to_string();
+                out.field("Retry-After", wait.as_bytes());
                 return Err(refuse(Status::TOO_MANY_REQUESTS, "", Why::Limit));
             }
         }
@@ -428,6 +442,11 @@ const NOT_YOURS: &str = "You may not do this.";
 const FORGED: &str = "A page of this origin may not change it.";
 const GUESSING: &str = "Too many wrong credentials came from this address.";
 const NOT_ASKED: &str = "The server that decides about it could not be asked.";
+
+/// A path as globs see it; as it was sent, where it names no file.
+fn decoded(raw_path: &[u8]) -> Vec<u8> {
+    SafePath::parse(raw_path).map_or_else(|_| raw_path.to_vec(), |path| path.to_decoded().into())
+}
 
 fn refuse(status: Status, reason: &'static str, why: Why) -> Asked {
     Asked::Refused {

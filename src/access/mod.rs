@@ -1,14 +1,17 @@
 //! Who may do what, and how often: addresses, credentials, permissions, origins, limits.
 //!
-//! Everything here is a question about one request, answered from memory.
-//! says what its operator wants; the gate of a worker asks it before any handler does. What
-//! must wait (a password to be hashed, another server to be asked) comes out as work for the slow
-//! lane; the request is asked again when that is done.
+//! Everything here is a question about one request, answered from memory. The policy of a path says
+//! what its operator wants; the gate of a worker asks it before any handler does. What must wait (a
+//! password to be hashed, another server to be asked) comes out as work for the slow lane; the
+//! request is asked about again when that is done.
 
 pub mod address;
+pub mod connections;
 pub mod cors;
 pub mod credentials;
 pub mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gate;
 pub mod limit;
 pub mod limit_table;

@@ -10,10 +10,10 @@ use foldhash::fast::RandomState;
 use super::address::{AddressList, AddressRule};
 use super::cors::{Cors, CorsRule};
 use super::forward::ForwardRule;
-use super::limit::LimitRule;
+use super::limit::{LimitKey, LimitRule};
 use super::permission::{AccessRule, Who};
 use crate::base::limits::POLICIES_KEPT_MAX;
-use crate::http::{Method, SafePath};
+use crate::http::{Method, RenderedFields, SafePath};
 use crate::route::Glob;
 
 /// The rules of one site, each list in the order in which they were said: of those that match, the
@@ -38,13 +38,24 @@ pub struct Policy {
     pub read: Option<Who>,
     /// `None`: whoever may read, where it is writable.
     pub write: Option<Who>,
-    /// Each with its number among the rules of the server.
-    pub limits: Vec<(u32, LimitRule)>,
+    pub limits: Vec<Limit>,
     /// Who comes from one of these may go on; all, where there is none.
     pub allow: Vec<AddressList>,
     pub deny: Vec<AddressList>,
     pub forward: Option<ForwardRule>,
     pub is_writable: bool,
+}
+
+/// One limit of a path.
+#[derive(Debug)]
+pub struct Limit {
+    /// Its number among the rules of the server.
+    pub number: u32,
+    pub rule: LimitRule,
+    /// `RateLimit-Policy`, which says the same in each answer.
+    pub policy_field: RenderedFields,
+    /// It counts what users do, so that they must be known first.
+    pub counts_users: bool,
 }
 
 /// Which rules match, in the order in which [`Policies::matching`] asks them.
@@ -73,6 +84,25 @@ impl AccessRules {
     }
 }
 
+impl Limit {
+    /// The `nth` limit of a path: each has a name of its own.
+    fn new(number: u32, rule: &LimitRule, nth: usize) -> Limit {
+        let mut rule = rule.clone();
+        if nth > 0 && &*rule.name == "default" {
+            rule.name = format!("default-{}", nth + 1).into();
+        }
+        let mut policy = Vec::new();
+        rule.push_policy(&mut policy);
+        let policy = String::from_utf8(policy).expect("a name is ASCII");
+        Limit {
+            number,
+            policy_field: RenderedFields::new(&[("RateLimit-Policy", &policy)]),
+            counts_users: rule.by.contains(&LimitKey::User),
+            rule,
+        }
+    }
+}
+
 impl Policy {
     /// True unless the lists keep this address out. Who comes by a Unix socket has none: a list of
     /// who may come does not have it.
@@ -88,7 +118,7 @@ impl Policy {
             _ => &self.write,
         };
         who.as_ref().is_some_and(|who| !who.is_anyone())
-            || self.limits.iter().any(|(_, rule)| rule.by.counts_users())
+            || self.limits.iter().any(|limit| limit.counts_users)
     }
 }
 
@@ -177,7 +207,9 @@ impl Policies {
         }
         for (number, rule) in (self.first_limit..).zip(&rules.limits) {
             if is_next() {
-                policy.limits.push((number, rule.clone()));
+                policy
+                    .limits
+                    .push(Limit::new(number, rule, policy.limits.len()));
             }
         }
         for rule in &rules.allow {
@@ -250,7 +282,7 @@ mod tests {
         let policy = policies.of(b"/a/b/c");
         let all = access(&["read=users write=users"]);
         assert_eq!((&policy.read, &policy.write), (&all[0].read, &all[0].write));
-        let numbers: Vec<u32> = policy.limits.iter().map(|(number, _)| *number).collect();
+        let numbers: Vec<u32> = policy.limits.iter().map(|limit| limit.number).collect();
         assert_eq!(numbers, [7, 8]);
         assert_eq!(policies.of(b"/x").limits.len(), 1);
         assert!(Rc::ptr_eq(&policies.of(b"/x"), &policies.of(b"/y")));

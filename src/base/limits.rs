@@ -292,7 +292,8 @@ pub const HOST_NAME_BYTES_MAX: usize = 253;
 
 /// How often files of users, tokens and keys are looked at for changes.
 pub const USERS_LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// The field that names the user in an answer to `--forward-auth`, unless `--forward-auth-copy` does.
+/// The field that names the user in an answer to `--forward-auth`, unless `--forward-auth-copy`
+/// does.
 pub const USER_FIELD_DEFAULT: &str = "Remote-User";
 
 /// Bytes of one file of users, tokens or keys. No flag: a hundred thousand users have so many.
@@ -401,6 +402,19 @@ pub const ROOT_LINKS_MAX: usize = 40;
 
 // Access.
 
+/// Networks of one list of addresses. No flag: a list of all networks of a country has a tenth.
+pub const NETWORKS_MAX: usize = 64 * 1024;
+/// Bytes of a header of the PROXY protocol. No flag: what proxies add to the addresses (names, a
+/// certificate) has some hundred.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+/// Requests a second that a limit may allow: the times between them are counted in nanoseconds, and
+/// are true to 0.1 % so.
+pub const LIMIT_PER_SECOND_MAX: u64 = 1_000_000;
+/// Bytes of the name of a limit, which every answer says.
+pub const LIMIT_NAME_BYTES_MAX: usize = 64;
+/// Times that a request looks for its place among what is counted, while other threads take it
+/// away. No flag: each time, one of them has done its work.
+pub const LIMIT_TRIES_MAX: usize = 16;
 /// Origins of one rule of `--cors`.
 pub const CORS_ORIGINS_MAX: usize = 256;
 /// How long a browser may remember the answer to a preflight, where a rule does not say.

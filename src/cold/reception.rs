@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::access_log::{self, AccessLog as Writer, Target};
 use super::users::{self, UsersKeeper};
+use crate::access::connections::ConnectionsByAddress;
 use crate::access::gate::GateSettings;
 use crate::base::limits::ACCESS_RING_BYTES;
 use crate::config::{AccessLog, Config, StartError};
@@ -18,6 +19,7 @@ pub(super) struct Receptions {
     config: Arc<Config>,
     gate: Arc<GateSettings>,
     in_flight: Option<InFlight>,
+    per_address: Option<(Arc<ConnectionsByAddress>, u32)>,
     engine: &'static str,
 }
 
@@ -34,13 +36,15 @@ impl Receptions {
         engine: &'static str,
     ) -> Result<(Receptions, UsersKeeper), StartError> {
         let (gate, keeper) = users::open(config)?;
+        let server = &config.server_access;
         let receptions = Receptions {
             config: Arc::clone(config),
             gate: Arc::new(gate),
-            in_flight: config
-                .server_access
-                .requests_in_flight_max
-                .map(InFlight::new),
+            in_flight: server.requests_in_flight_max.map(InFlight::new),
+            per_address: server.connections_per_address_max.map(|max| {
+                let max = u32::try_from(max).unwrap_or(u32::MAX);
+                (Arc::new(ConnectionsByAddress::new()), max)
+            }),
             engine,
         };
         Ok((receptions, keeper))
@@ -84,6 +88,8 @@ impl Receptions {
                 health: record.health.as_deref().map(Into::into),
                 metrics: metrics.clone(),
                 in_flight: self.in_flight.clone(),
+                per_address: self.per_address.clone(),
+                has_proxy_protocol: self.config.server_access.has_proxy_protocol,
             })
         });
         let settings = settings.collect();

@@ -52,6 +52,7 @@ pub(super) fn open(config: &Config) -> Result<(GateSettings, UsersKeeper), Start
             false => AddressList::parse(&trusted)
                 .map_err(|why| refuse("--trusted-proxies", &trusted, why))?,
         },
+        forwarded_by: server.forwarded_by,
         limits: LimitTable::new(server.limit_bytes_max),
         guard: Default::default(),
     };

@@ -10,6 +10,7 @@ use super::access_texts::{networks_of, says_who_writes};
 use super::rule_table::{RuleTable, last_counts};
 use super::site_args::SiteArgs;
 use super::{SiteWriting, StartError};
+use crate::access::address::ForwardedBy;
 use crate::base::limits::SITE_RULES_MAX;
 
 /// What is said about the access to one site. Of each list the later rule wins: what holds for all
@@ -57,6 +58,7 @@ pub struct CredentialTexts {
 pub struct ServerAccess {
     /// Networks, one each.
     pub trusted_proxies: Vec<String>,
+    pub forwarded_by: ForwardedBy,
     /// Every connection begins with the header of the PROXY protocol.
     pub has_proxy_protocol: bool,
     pub requests_in_flight_max: Option<usize>,
@@ -187,6 +189,7 @@ impl ServerAccess {
             .flat_map(|text| networks_of(text));
         ServerAccess {
             trusted_proxies: networks.map(str::to_owned).collect(),
+            forwarded_by: args.forwarded_by,
             has_proxy_protocol: args.proxy_protocol,
             requests_in_flight_max: args.max_in_flight.0,
             connections_per_address_max: args.max_connections_per_address.0,

@@ -6,10 +6,12 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 
 use super::access_values::{
-    claim_name, connections_per_address, in_flight, leeway, limit_memory, realm, send_rate,
+    claim_name, connections_per_address, forwarded_by, in_flight, leeway, limit_memory, realm,
+    send_rate,
 };
 use super::quantity::OrOff;
 use super::values::{boolean, timeout};
+use crate::access::address::ForwardedBy;
 
 /// The flags of a site, which stand in [`AccessTexts`](super::AccessTexts) as texts.
 #[derive(Debug, Args)]
@@ -150,6 +152,17 @@ pub struct ServerAccessArgs {
     #[arg(long, value_name = "NETWORK", help_heading = "Access")]
     #[arg(env = "DOWNPOUR_TRUSTED_PROXIES", hide_env = true)]
     pub trusted_proxies: Vec<String>,
+
+    /// The field in which trusted proxies name the client; the other one is not looked at, since a
+    /// client may have written it
+    #[arg(
+        long,
+        value_name = "x-forwarded-for|forwarded",
+        default_value = "x-forwarded-for",
+        help_heading = "Access"
+    )]
+    #[arg(env = "DOWNPOUR_FORWARDED_BY", hide_env = true, value_parser = forwarded_by)]
+    pub forwarded_by: ForwardedBy,
 
     /// Every connection begins with the header of the PROXY protocol, version 1 or 2, which says
     /// whose it is

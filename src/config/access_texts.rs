@@ -3,14 +3,12 @@
 //! Each function is the place of one parser: it says whether a text is right, with a sentence that
 //! goes behind `--flag does not take "value"; `.
 
-use std::net::IpAddr;
-
-use super::quantity::count;
 use super::site_values::field_name;
+use crate::access::address::{AddressList, AddressRule};
 use crate::access::cors::CorsRule;
 use crate::access::forward::ForwardRule;
+use crate::access::limit::LimitRule;
 use crate::access::permission::AccessRule;
-use crate::access::split_glob;
 use crate::route::Glob;
 
 /// Checks one text of a flag. Flags that are not about access take any.
@@ -47,76 +45,22 @@ fn forward_auth(text: &str) -> Result<(), String> {
     ForwardRule::parse(text).map(|_| ())
 }
 
-/// `[GLOB ]RATE[ burst=COUNT][ by=KEY]`
 fn limit(text: &str) -> Result<(), String> {
-    let sentence = "say how many in which time, as in '10/s burst=20 by=address'";
-    let (_, text) = split_glob(text)?;
-    let mut words = text.split_whitespace();
-    let rate = words.next().and_then(|rate| rate.split_once('/'));
-    let (number, unit) = rate.ok_or(sentence)?;
-    count(number).map_err(|_| sentence)?;
-    if !matches!(unit, "s" | "m" | "h" | "d") {
-        return Err(sentence.to_owned());
-    }
-    for word in words {
-        match word.split_once('=') {
-            Some(("burst", number)) => count(number).map(|_| ())?,
-            Some(("by", "address" | "user" | "path")) => {}
-            Some(("by", key)) => match key.strip_prefix("header:") {
-                Some(name) => field_name(name)?,
-                None => {
-                    return Err("by= takes address, user, path or header:NAME".to_owned());
-                }
-            },
-            _ => return Err(format!("{word:?} is neither burst=COUNT nor by=KEY")),
-        }
-    }
-    Ok(())
+    LimitRule::parse(text).map(|_| ())
 }
 
-/// `[GLOB ]NETWORK…`
 fn networks(text: &str) -> Result<(), String> {
-    let (_, text) = split_glob(text)?;
-    each_network(text)
+    AddressRule::parse(text).map(|_| ())
 }
 
-/// `NETWORK…`
 fn trusted_proxies(text: &str) -> Result<(), String> {
-    each_network(text)
-}
-
-fn each_network(text: &str) -> Result<(), String> {
-    let mut networks = networks_of(text).peekable();
-    match networks.peek() {
-        None => Err("it names no network; say one, as in 10.0.0.0/8 or ::1".to_owned()),
-        Some(_) => networks.try_for_each(network),
-    }
+    AddressList::parse(text).map(|_| ())
 }
 
 /// The networks of a text, between blanks or commas.
 pub(super) fn networks_of(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split([' ', ',', '\t', '\n']);
     parts.filter(|part| !part.is_empty())
-}
-
-/// An address, or one with the length of its prefix.
-fn network(text: &str) -> Result<(), String> {
-    let sentence = || format!("{text} is no network; say one, as in 10.0.0.0/8 or ::1");
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().map_err(|_| sentence())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = |prefix: &str| {
-        let bits = prefix.parse::<u8>();
-        is_digits(prefix) && bits.is_ok_and(|bits| bits <= most)
-    };
-    match prefix.is_none_or(fits) {
-        true => Ok(()),
-        false => Err(sentence()),
-    }
 }
 
 fn writable(text: &str) -> Result<(), String> {
@@ -134,7 +78,11 @@ mod tests {
             ("cors", &["*", "/a/** https://a.example; credentials"][..]),
             (
                 "access",
-                &["read=a", "/a/** write=b", "*.json write=b read=c=d"],
+                &[
+                    "read=users",
+                    "/a/** write=user:b",
+                    "*.json write=nobody read=claim:c=d",
+                ],
             ),
             (
                 "forward_auth",
@@ -170,15 +118,15 @@ mod tests {
         for (id, text, part) in [
             ("cors", "a", ""),
             ("cors", "*; credentials", "credentials"),
-            ("access", "", "read=WHO"),
-            ("access", "/a/**", "read=WHO"),
-            ("access", "read=", "read=WHO"),
-            ("access", "reed=a", "read=WHO"),
-            ("access", "read=a read=b", "read twice"),
+            ("access", "", "read="),
+            ("access", "/a/**", "read="),
+            ("access", "read=", "is nobody"),
+            ("access", "reed=a", "read="),
+            ("access", "read=users read=nobody", "a second time"),
             ("forward_auth", "/a/**", "http://127.0.0.1:9000/verify"),
-            ("forward_auth", "ftp://a", "it is a URL"),
-            ("forward_auth", "http:///a", "it is a URL"),
-            ("forward_auth", "http://a b", "it is a URL"),
+            ("forward_auth", "ftp://a", "no address to ask"),
+            ("forward_auth", "http:///a", "no address to ask"),
+            ("forward_auth", "http://a b", "no address to ask"),
             ("forward_auth_copy", "a b", "name of a field"),
             ("limit", "", "10/s burst=20"),
             ("limit", "/a/**", "10/s burst=20"),

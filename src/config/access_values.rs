@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::quantity::{OrOff, count, duration, size};
 use super::values::within;
 use super::{AccessLog, Listen, MetricsPlace};
+use crate::access::address::ForwardedBy;
 use crate::base::limits;
 
 pub(super) fn leeway(text: &str) -> Result<Duration, String> {
@@ -27,6 +28,14 @@ pub(super) fn realm(text: &str) -> Result<String, String> {
     match !text.trim().is_empty() && text.bytes().all(is_plain) {
         true => Ok(text.to_owned()),
         false => Err("it is a text in ASCII without quotes, as in 'The workshop'".to_owned()),
+    }
+}
+
+pub(super) fn forwarded_by(text: &str) -> Result<ForwardedBy, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "x-forwarded-for" => Ok(ForwardedBy::XForwardedFor),
+        "forwarded" => Ok(ForwardedBy::Forwarded),
+        _ => Err("it is x-forwarded-for or forwarded".to_owned()),
     }
 }
 

@@ -235,7 +235,7 @@ mod tests {
             );
             flags += 1;
         }
-        assert_eq!(flags, 107);
+        assert_eq!(flags, 109);
     }
 
     #[test]

@@ -128,14 +128,14 @@ impl<E: Engine> Connections<E> {
             connection.secure = Some(Secure::new());
         }
         self.table.insert(socket.0, connection);
-        self.meet(socket);
+        let may_stay = self.meet(socket);
         let waits = match kind {
             ListenerKind::Plain | ListenerKind::Metrics => WaitsFor::FirstRequest,
             ListenerKind::Tls => WaitsFor::Handshake,
         };
         self.set_wait(socket, waits);
         // Nothing can be said before the handshake, and a surplus one would be dear.
-        if self.draining || surplus && kind == ListenerKind::Tls {
+        if self.draining || !may_stay || surplus && kind == ListenerKind::Tls {
             self.terminate(socket);
         } else if surplus {
             self.refuse(socket);

@@ -171,7 +171,10 @@ fn refused<'a>(
     let head_only = request.method == Method::Head;
     let (status, reason) = match route {
         Route::Files | Route::Write => unreachable!("handlers answer for themselves"),
-        Route::Options => return Reply::Made(errors::options_answer(is_writable)),
+        Route::Options if is_writable => {
+            return Reply::Made(errors::options_of_writable(request.path));
+        }
+        Route::Options => return Reply::Made(errors::options_answer()),
         Route::MethodNotAllowed => (Status::METHOD_NOT_ALLOWED, ""),
         Route::NotImplemented => (
             Status::NOT_IMPLEMENTED,

@@ -1,6 +1,5 @@
 //! The state of one connection.
 
-use crate::access::gate::Peer;
 use crate::base::Millis;
 use crate::engine::{FileRange, ListenerId, SendBatch};
 use crate::exchange::BodyStream;
@@ -11,6 +10,7 @@ use crate::task::TaskId;
 use std::collections::VecDeque;
 
 use super::inbound::Inbound;
+use super::peer::Met;
 use super::secure::Secure;
 use super::streams::Streams;
 use super::visit::Left;
@@ -117,7 +117,7 @@ pub(super) struct Connection {
     /// The TLS layer; away while it reads, and for good where plain HTTP came instead.
     pub(super) secure: Option<Box<Secure>>,
     /// Who it is, where somebody wants to know.
-    pub(super) peer: Option<Box<Peer>>,
+    pub(super) met: Option<Box<Met>>,
     /// What is answered goes out over TLS.
     pub(super) is_secure: bool,
     /// It came where counters are told.
@@ -157,7 +157,7 @@ impl Connection {
             life: Life::Open,
             reading: Reading::Head,
             secure: None,
-            peer: None,
+            met: None,
             is_secure: false,
             is_for_metrics: false,
             is_fresh: true,

@@ -56,21 +56,29 @@ impl Intake {
             let wanted = Event::BodyWanted { socket, stream };
             outbox.borrow_mut().push(wanted);
         });
-        let settings = &services.settings;
+        let now = services.now.monotonic;
+        (Intake::new(inlet, announced, &services.settings, now), body)
+    }
+
+    fn new(
+        inlet: BodyInlet,
+        announced: Announced,
+        settings: &ConnectionSettings,
+        now: Millis,
+    ) -> Intake {
         let room = settings.body_bytes_max;
         if announced.length.is_some_and(|length| length > room) {
             // Before any of it was asked for: who waits for that never sends it.
             inlet.fail(BodyFault::TooLarge);
         }
-        let intake = Intake {
+        Intake {
             inlet,
             room,
             expects_continue: announced.expects_continue,
             progress_bytes: 0,
-            deadline: services.now.monotonic + settings.body_timeout,
+            deadline: now + settings.body_timeout,
             was_full: false,
-        };
-        (intake, body)
+        }
     }
 
     /// True while content has somebody to go to.
@@ -377,5 +385,223 @@ impl<E: Engine> Connections<E> {
             _ => {}
         }
         self.wait_as_expected(socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::h1::Framing;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    const START: Millis = Millis(1000);
+
+    fn settings() -> ConnectionSettings {
+        ConnectionSettings {
+            body_bytes_max: 5000,
+            body_timeout: Duration::from_secs(10),
+            ..ConnectionSettings::default()
+        }
+    }
+
+    fn inbound(framing: Framing, expects_continue: bool) -> Inbound {
+        let length = match framing {
+            Framing::Length(length) => Some(length),
+            Framing::None | Framing::Chunked => None,
+        };
+        Inbound {
+            reader: BodyReader::new(framing).unwrap(),
+            announced: Announced {
+                length,
+                expects_continue,
+            },
+            intake: None,
+            is_broken: false,
+        }
+    }
+
+    fn opened(mut inbound: Inbound, queue_bytes: usize) -> (Inbound, RequestBody) {
+        let (inlet, body) = request_body(queue_bytes, inbound.announced.length);
+        let intake = Intake::new(inlet, inbound.announced, &settings(), START);
+        inbound.intake = Some(intake);
+        (inbound, body)
+    }
+
+    fn next(body: &mut RequestBody) -> Poll<Result<Option<Bytes>, BodyFault>> {
+        pin!(body.next()).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn deadline(inbound: &Inbound) -> Option<Millis> {
+        inbound.intake.as_ref().unwrap().deadline()
+    }
+
+    fn on_wanted(inbound: &mut Inbound, now: Millis) -> bool {
+        let timeout = settings().body_timeout;
+        inbound.intake.as_mut().unwrap().on_wanted(timeout, now)
+    }
+
+    #[test]
+    fn a_body_that_nobody_takes_yet_stays_where_it_is() {
+        let mut inbound = inbound(Framing::Length(5), false);
+        assert_eq!(inbound.feed(b"hello", &settings(), START), (0, false));
+        let (mut inbound, mut body) = opened(inbound, 100);
+        assert_eq!(inbound.feed(b"helloGET", &settings(), START), (5, true));
+        assert_eq!(next(&mut body), Poll::Ready(Ok(Some("hello".into()))));
+        assert_eq!(next(&mut body), Poll::Ready(Ok(None)));
+    }
+
+    #[test]
+    fn a_full_queue_takes_nothing_and_it_is_the_tasks_turn() {
+        let (mut inbound, mut body) = opened(inbound(Framing::Length(9), false), 4);
+        assert_eq!(inbound.feed(b"abcdef", &settings(), START), (6, false));
+        assert_eq!(inbound.feed(b"ghi", &settings(), START), (0, false));
+        assert!(inbound.intake.as_ref().unwrap().is_full());
+        assert_eq!(deadline(&inbound), None);
+        assert_eq!(next(&mut body), Poll::Ready(Ok(Some("abcdef".into()))));
+        // The peer's time begins anew.
+        assert!(!on_wanted(&mut inbound, Millis(60_000)));
+        assert_eq!(deadline(&inbound), Some(Millis(70_000)));
+        assert_eq!(inbound.feed(b"ghi", &settings(), START), (3, true));
+        assert_eq!(deadline(&inbound), None);
+    }
+
+    /// RFC 9110 §10.1.1
+    #[test]
+    fn the_client_is_told_to_go_on_once_and_only_when_it_waits() {
+        let (mut inbound, mut body) = opened(inbound(Framing::Chunked, true), 100);
+        assert_eq!(deadline(&inbound), None, "it waits for us");
+        assert_eq!(
+            inbound.persistence(Persistence::Implied),
+            Persistence::Close
+        );
+        assert!(!on_wanted(&mut inbound, START), "nothing was asked for");
+        assert_eq!(next(&mut body), Poll::Pending);
+        assert!(on_wanted(&mut inbound, Millis(60_000)));
+        assert!(!on_wanted(&mut inbound, Millis(60_000)));
+        assert_eq!(deadline(&inbound), Some(Millis(70_000)));
+        let goes_on = inbound.persistence(Persistence::Implied);
+        assert_eq!(goes_on, Persistence::Implied);
+
+        let (mut inbound, mut body) = opened(self::inbound(Framing::Chunked, true), 100);
+        inbound.feed(b"1", &settings(), START);
+        assert_eq!(next(&mut body), Poll::Pending);
+        assert!(!on_wanted(&mut inbound, START), "it has not waited");
+    }
+
+    #[test]
+    fn a_body_is_too_large_when_it_says_so_or_when_it_is() {
+        let (inbound, mut body) = opened(inbound(Framing::Length(5001), true), 100);
+        assert_eq!(next(&mut body), Poll::Ready(Err(BodyFault::TooLarge)));
+        assert_eq!(deadline(&inbound), None);
+
+        let (mut inbound, mut body) = opened(self::inbound(Framing::Chunked, false), 1 << 20);
+        let mut chunk = b"1388\r\n".to_vec(); // 5000
+        chunk.extend_from_slice(&[7; 5000]);
+        chunk.extend_from_slice(b"\r\n");
+        let len = chunk.len();
+        assert_eq!(inbound.feed(&chunk, &settings(), START), (len, false));
+        assert!(matches!(next(&mut body), Poll::Ready(Ok(Some(all))) if all.len() == 5000));
+        inbound.feed(b"1\r\nx", &settings(), START);
+        assert_eq!(next(&mut body), Poll::Ready(Err(BodyFault::TooLarge)));
+        // What follows can be understood.
+        let goes_on = inbound.persistence(Persistence::Implied);
+        assert_eq!(goes_on, Persistence::Implied);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_ends_the_connection() {
+        let (mut inbound, mut body) = opened(inbound(Framing::Chunked, false), 100);
+        assert!(!inbound.feed(b"1\r\nxyz", &settings(), START).1);
+        assert_eq!(next(&mut body), Poll::Ready(Ok(Some("x".into()))));
+        let end = next(&mut body);
+        assert!(
+            matches!(end, Poll::Ready(Err(BodyFault::Malformed(_)))),
+            "{end:?}"
+        );
+        assert_eq!(
+            inbound.persistence(Persistence::Implied),
+            Persistence::Close
+        );
+        assert_eq!(inbound.feed(b"more", &settings(), START), (0, false));
+    }
+
+    #[test]
+    fn a_peer_that_has_gone_is_told_to_the_task() {
+        let (mut inbound, mut body) = opened(inbound(Framing::Length(9), false), 4);
+        inbound.feed(b"abcd", &settings(), START);
+        inbound.lose();
+        assert!(inbound.intake.is_some(), "more may wait for room");
+        assert_eq!(next(&mut body), Poll::Ready(Ok(Some("abcd".into()))));
+        inbound.lose();
+        assert_eq!(next(&mut body), Poll::Ready(Err(BodyFault::Gone)));
+        assert_eq!(
+            inbound.persistence(Persistence::Implied),
+            Persistence::Close
+        );
+    }
+
+    #[test]
+    fn only_what_is_worth_it_moves_the_deadline() {
+        let (mut inbound, mut body) = opened(inbound(Framing::Length(4000), false), 1 << 20);
+        let first = deadline(&inbound).unwrap();
+        inbound.feed(&[1; BODY_PROGRESS_BYTES_MIN - 1], &settings(), Millis(3000));
+        assert_eq!(deadline(&inbound), Some(first));
+        assert!(next(&mut body).is_ready());
+        assert!(!on_wanted(&mut inbound, Millis(3000)));
+        assert_eq!(deadline(&inbound), Some(first), "taking it is no progress");
+        inbound.feed(&[1], &settings(), Millis(4000));
+        assert_eq!(deadline(&inbound), Some(Millis(14_000)));
+        let intake = inbound.intake.as_ref().unwrap();
+        assert!(!intake.fail_if_slow(Millis(13_999)));
+        assert!(intake.fail_if_slow(Millis(14_000)));
+        assert!(!intake.fail_if_slow(Millis(14_000)), "once");
+        assert!(matches!(next(&mut body), Poll::Ready(Ok(Some(_)))));
+        assert_eq!(next(&mut body), Poll::Ready(Err(BodyFault::TooSlow)));
+    }
+
+    proptest! {
+        /// However it is cut, and whenever it is taken.
+        #[test]
+        fn every_split_brings_the_same(
+            content in proptest::collection::vec(any::<u8>(), 1..400),
+            cuts in proptest::collection::vec(1..50usize, 1..60),
+            queue_bytes in 1..100usize,
+            is_chunked: bool,
+        ) {
+            let mut input = content.clone();
+            let mut framing = Framing::Length(content.len() as u64);
+            if is_chunked {
+                framing = Framing::Chunked;
+                input = format!("{:x}\r\n", content.len()).into_bytes();
+                input.extend_from_slice(&content);
+                input.extend_from_slice(b"\r\n0\r\n\r\n");
+            }
+            let len = input.len();
+            input.extend_from_slice(b"GET / HTTP/1.1");
+            let (mut inbound, mut body) = opened(inbound(framing, false), queue_bytes);
+            let (mut used, mut got, mut has_ended) = (0, Vec::new(), false);
+            let mut cuts = cuts.iter().cycle();
+            while !has_ended {
+                let end = (used + cuts.next().unwrap()).min(input.len());
+                let fed = inbound.feed(&input[used..end], &settings(), START);
+                used += fed.0;
+                has_ended = fed.1;
+                let waiting = inbound.intake.as_ref().unwrap().waiting_bytes();
+                prop_assert!(waiting < queue_bytes + 50);
+                if fed.0 == 0 || has_ended {
+                    let Poll::Ready(Ok(Some(piece))) = next(&mut body) else {
+                        prop_assert!(has_ended, "full or fed");
+                        break;
+                    };
+                    got.extend_from_slice(&piece);
+                }
+            }
+            prop_assert_eq!(next(&mut body), Poll::Ready(Ok(None)));
+            prop_assert_eq!((used, got), (len, content));
+        }
     }
 }

@@ -20,11 +20,24 @@ impl<E: Engine> Connections<E> {
             self.engine.recycle(received);
             return;
         };
+        let mut begin = 0;
+        if connection.awaits_proxy_header() && connection.life == Life::Open {
+            match self.take_proxy_header(socket, &received) {
+                Some(len) => begin = len,
+                None => {
+                    self.engine.recycle(received);
+                    return;
+                }
+            }
+        }
+        let Some(connection) = self.table.get_mut(socket.0) else {
+            unreachable!("it was there a moment ago");
+        };
         if connection.secure.is_some() && connection.life == Life::Open {
-            self.on_ciphertext(socket, received);
+            self.on_ciphertext(socket, received, begin);
             return;
         }
-        let bytes = self.engine.bytes(&received);
+        let bytes = &self.engine.bytes(&received)[begin..];
         match connection.life {
             Life::Open => take_plain(socket, connection, &mut self.services, bytes),
             Life::Lingering => connection.drained_bytes += bytes.len() as u64,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::access::connections::ConnectionsByAddress;
 use crate::access::gate::{Gate, GateSettings, Peer};
 use crate::exchange::Answer;
 use crate::handler::{errors, told};
@@ -28,6 +29,10 @@ pub struct ReceptionSettings {
     pub health: Option<Box<str>>,
     pub metrics: Option<Metrics>,
     pub in_flight: Option<InFlight>,
+    /// Connections of one address, and how many there may be.
+    pub per_address: Option<(Arc<ConnectionsByAddress>, u32)>,
+    /// Every connection begins with the header of the PROXY protocol.
+    pub has_proxy_protocol: bool,
 }
 
 /// The reception of one worker.
@@ -41,6 +46,8 @@ pub(super) struct Reception {
     health: Option<Box<str>>,
     metrics: Option<Metrics>,
     in_flight: Option<InFlight>,
+    pub(super) per_address: Option<(Arc<ConnectionsByAddress>, u32)>,
+    pub(super) has_proxy_protocol: bool,
     ids: RequestIds,
     /// When this turn of the worker's loop began, once somebody has asked.
     turn_began: Option<Duration>,
@@ -79,9 +86,18 @@ impl Reception {
             health: settings.health,
             metrics: settings.metrics,
             in_flight: settings.in_flight,
+            per_address: settings.per_address,
+            has_proxy_protocol: settings.has_proxy_protocol,
             ids: RequestIds::random(),
             turn_began: None,
         }
+    }
+
+    /// True where this peer's word about who it speaks for is taken: of those that are trusted, or
+    /// of anybody where nobody was named.
+    pub(super) fn takes_headers_of(&self, peer: &Peer) -> bool {
+        let is_local = peer.address.is_none(); // A Unix socket is a proxy's.
+        is_local || self.settings.trusted.is_empty() || self.settings.trusts(peer)
     }
 
     /// True when somebody is told of each request.

@@ -161,9 +161,9 @@ fn answer(
         mut body,
         persistence: wanted,
     } = arrived;
-    let mut persistence = persistence_at(body.as_ref(), wanted);
+    let persistence = persistence_at(body.as_ref(), wanted);
     let is_secure = connection.is_secure;
-    let peer = connection.peer.as_deref();
+    let peer = connection.peer();
     let form = FieldForm::H1;
     let (mut visit, found) = services.visit(request, peer, (is_secure, form), again);
     let question = Question {
@@ -219,10 +219,28 @@ fn answer(
     if let (Some(aside), Some(site)) = (aside, site) {
         spawn_aside(services, site, aside, request.path);
     }
+    settle(
+        connection,
+        services,
+        request,
+        (made, visit),
+        (persistence, body),
+    );
+}
+
+/// Writes what is not written yet, and lets the connection go on.
+fn settle(
+    connection: &mut Connection,
+    services: &mut Services,
+    request: &RequestHead<'_>,
+    (made, mut visit): (Made, Option<Box<Visit>>),
+    (mut persistence, body): (Persistence, Option<Inbound>),
+) {
     let outcome = match made {
         Made::Written(outcome) => outcome,
         Made::Ready(answer, cache) => {
-            let answer = formed(answer, &request.fields, visit.as_deref());
+            let form = FieldForm::H1;
+            let answer = formed(answer, &request.fields, visit.as_deref_mut(), form);
             let outcome = Outcome::of(&answer, cache);
             let how = (request.version, persistence);
             persistence = write_answer(connection, services, answer, how, visit.as_deref());
@@ -411,11 +429,11 @@ impl<E: Engine> Connections<E> {
         let Waiting {
             version,
             persistence,
-            left,
+            mut left,
             body,
             ..
         } = waiting;
-        let answer = left.form(answer(left.head_only));
+        let answer = left.form(answer(left.head_only), FieldForm::H1);
         let outcome = Outcome::of(&answer, CacheState::Miss);
         let how = (version, persistence_at(body.as_deref(), persistence));
         let persistence = write_answer(connection, services, answer, how, left.visit.as_deref());

@@ -135,8 +135,8 @@ impl<E: Engine> Connections<E> {
         }
     }
 
-    /// Bytes on a connection that speaks TLS.
-    pub(super) fn on_ciphertext(&mut self, socket: SocketId, received: Received) {
+    /// Bytes on a connection that speaks TLS; those before `begin` were not a part of it.
+    pub(super) fn on_ciphertext(&mut self, socket: SocketId, received: Received, begin: usize) {
         let Some((connection, server)) =
             self.table.get_mut(socket.0).zip(self.services.tls.as_ref())
         else {
@@ -144,7 +144,7 @@ impl<E: Engine> Connections<E> {
             return;
         };
         let mut secure = connection.secure.take().expect("the caller has seen it");
-        let bytes = self.engine.bytes(&received);
+        let bytes = &mut self.engine.bytes(&received)[begin..];
         if secure.session.is_none() && looks_like_plain_http(bytes) {
             answer_plain_http(connection, &mut self.services, bytes);
             self.engine.recycle(received);

@@ -217,6 +217,11 @@ impl Services {
             self.swept_at = self.now.monotonic;
             self.sites.sweep(self.now);
             self.blocks.sweep(self.now.monotonic);
+            let gate = self
+                .reception
+                .as_mut()
+                .and_then(|reception| reception.gate.as_mut());
+            gate.into_iter().for_each(|gate| gate.sweep(self.now));
         }
     }
 

@@ -5,7 +5,7 @@
 //! may: a slow task holds up its own stream, and not the others.
 
 use crate::base::Millis;
-use crate::base::limits::H2_CONTENT_WAITING_BYTES_MAX;
+use crate::base::limits::{BODY_PROGRESS_BYTES_MIN, H2_CONTENT_WAITING_BYTES_MAX};
 use crate::engine::{Engine, SocketId};
 use crate::exchange::{BodyFault, RequestBody};
 use crate::http::field::parse_length;
@@ -30,6 +30,8 @@ pub(super) struct Contents {
     waiting: usize,
     /// What of them keeps the connection's window shut.
     withheld: usize,
+    /// Bytes that have come since all peers' time began anew.
+    progress_bytes: usize,
 }
 
 /// What comes on one stream.
@@ -169,7 +171,24 @@ impl Contents {
         if piece.end {
             content.intake.end();
         }
+        self.note_progress(piece.flow, settings, now);
         self.release_to_connection(core, out);
+    }
+
+    /// A peer may send one body after the other: what it brings of one counts for all, if it is as
+    /// much as all of them had to bring.
+    fn note_progress(&mut self, bytes: usize, settings: &ConnectionSettings, now: Millis) {
+        self.progress_bytes += bytes;
+        if self.progress_bytes >= self.all.len() * BODY_PROGRESS_BYTES_MIN {
+            self.give_time(settings, now);
+        }
+    }
+
+    fn give_time(&mut self, settings: &ConnectionSettings, now: Millis) {
+        self.progress_bytes = 0;
+        for content in &mut self.all {
+            content.intake.give_time(settings.body_timeout, now);
+        }
     }
 
     /// The content of a stream is whole.
@@ -217,9 +236,7 @@ impl Contents {
         let was_shut = self.withheld > 0;
         self.release_to_connection(core, out);
         if was_shut && self.withheld == 0 {
-            for content in &mut self.all {
-                content.intake.give_time(settings.body_timeout, now);
-            }
+            self.give_time(settings, now);
         }
     }
 

@@ -130,7 +130,7 @@ impl Answering<'_> {
         let outcome = match made {
             Made::Written(outcome) => outcome,
             Made::Ready(answer, cache) => {
-                let answer = formed(answer, &request.fields, visit.as_deref());
+                let answer = formed(answer, &request.fields, visit.as_deref_mut(), form);
                 let outcome = Outcome::of(&answer, cache);
                 self.write_answer(stream, answer, visit.as_deref());
                 outcome

@@ -12,7 +12,7 @@ use crate::access::gate::Found;
 use crate::base::limits::{COPY_BODY_BYTES_MAX, FRAMED_SEND_BYTES_MAX, H2_COLD_READS_MAX};
 use crate::engine::{Engine, SendBatch, SocketId};
 use crate::exchange::Answer;
-use crate::http::RequestHead;
+use crate::http::{FieldForm, RequestHead};
 use crate::proto::h2::{ErrorCode, Event, FieldList, H2Connection, HeadStorage, StreamId};
 use crate::record::CacheState;
 use crate::task::{Executor, TaskId};
@@ -86,7 +86,7 @@ pub(super) fn consume_frames(
         reading: Reading::Streams(streams),
         output,
         is_secure,
-        peer,
+        met,
         is_for_metrics,
         ..
     } = connection
@@ -106,7 +106,7 @@ pub(super) fn consume_frames(
         batch: &mut batch,
         services: &mut *services,
         is_secure: *is_secure,
-        peer: peer.as_deref(),
+        peer: met.as_ref().map(|met| &met.peer),
         is_for_metrics: *is_for_metrics,
     };
     while used < bytes.len() && !is_closed && !output.is_full_with(answering.batch) {
@@ -339,8 +339,8 @@ impl<E: Engine> Connections<E> {
         stream: StreamId,
         answer: impl FnOnce(bool) -> Answer,
     ) {
-        self.after_task(socket, stream, |answering, left| {
-            let answer = left.form(answer(left.head_only));
+        self.after_task(socket, stream, |answering, mut left| {
+            let answer = left.form(answer(left.head_only), FieldForm::H2);
             let outcome = Outcome::of(&answer, CacheState::Miss);
             answering.write_answer(stream, answer, left.visit.as_deref());
             answering.services.end_left(left, outcome);
@@ -378,7 +378,7 @@ impl<E: Engine> Connections<E> {
             reading: Reading::Streams(streams),
             output,
             is_secure,
-            peer,
+            met,
             is_for_metrics,
             ..
         } = connection
@@ -397,7 +397,7 @@ impl<E: Engine> Connections<E> {
             batch: &mut batch,
             services: &mut self.services,
             is_secure: *is_secure,
-            peer: peer.as_deref(),
+            peer: met.as_ref().map(|met| &met.peer),
             is_for_metrics: *is_for_metrics,
         };
         act(&mut answering, left.unwrap_or_default());

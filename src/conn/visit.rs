@@ -28,6 +28,8 @@ pub(super) struct Visit {
     /// Where it comes from, as far as that can be trusted.
     pub(super) address: Option<IpAddr>,
     pub(super) id: Option<RequestId>,
+    /// Its answer says the id.
+    says_id: bool,
     /// When its head had come.
     pub(super) began: Duration,
     pub(super) is_secure: bool,
@@ -125,7 +127,12 @@ impl Left {
     }
 
     /// Puts an error into the form that is wanted.
-    pub(super) fn form(&self, answer: Answer) -> Answer {
+    pub(super) fn form(&mut self, answer: Answer, form: FieldForm) -> Answer {
+        if let Some(visit) = self.visit.as_deref_mut()
+            && problem::has_usual_text(&answer.head)
+        {
+            visit.say_id(form);
+        }
         problem::in_form(answer, self.problem_form, id_of(self.visit.as_deref()))
     }
 }
@@ -137,6 +144,7 @@ impl Default for Visit {
             passed: Passed::default(),
             address: None,
             id: None,
+            says_id: false,
             began: Duration::ZERO,
             is_secure: false,
             head: None,
@@ -182,8 +190,9 @@ impl Services {
         visit.began = reception.turn_began();
         visit.address = reception.address_of(request, peer);
         visit.id = reception.id_of(request, peer);
-        if let Some(id) = visit.id.filter(|_| reception.says_request_id) {
-            FieldWriter::new(&mut visit.fields, form).field("X-Request-Id", id.as_bytes());
+        visit.says_id = false;
+        if reception.says_request_id {
+            visit.say_id(form);
         }
         Some(visit)
     }
@@ -194,10 +203,8 @@ impl Services {
         let fields = self.tls_fields.get(visit.is_secure, form);
         visit.fields.extend_from_slice(fields);
         visit.passed = Passed::default();
-        let reception = self.reception.as_deref();
-        let says_id = reception.is_some_and(|reception| reception.says_request_id);
-        if let Some(id) = visit.id.filter(|_| says_id) {
-            FieldWriter::new(&mut visit.fields, form).field("X-Request-Id", id.as_bytes());
+        if std::mem::take(&mut visit.says_id) {
+            visit.say_id(form);
         }
     }
 
@@ -256,6 +263,14 @@ impl Services {
 }
 
 impl Visit {
+    /// Lets the answer say how the request is called in the log.
+    fn say_id(&mut self, form: FieldForm) {
+        if let Some(id) = self.id.filter(|_| !self.says_id) {
+            self.says_id = true;
+            FieldWriter::new(&mut self.fields, form).field("X-Request-Id", id.as_bytes());
+        }
+    }
+
     fn entry<'a>(
         &'a self,
         request: &RequestHead<'a>,
@@ -302,10 +317,22 @@ pub(super) fn id_of(visit: Option<&Visit>) -> &str {
 }
 
 /// An error of its own in the form that the request wants; any other answer as it is.
-pub(super) fn formed(answer: Answer, fields: &Fields<'_>, visit: Option<&Visit>) -> Answer {
-    match problem::has_usual_text(&answer.head) {
-        true => problem::in_form(answer, ProblemForm::wanted(fields), id_of(visit)),
-        false => answer,
+pub(super) fn formed(
+    answer: Answer,
+    fields: &Fields<'_>,
+    visit: Option<&mut Visit>,
+    form: FieldForm,
+) -> Answer {
+    if !problem::has_usual_text(&answer.head) {
+        return answer;
+    }
+    let wanted = ProblemForm::wanted(fields);
+    match visit {
+        None => problem::in_form(answer, wanted, ""),
+        Some(visit) => {
+            visit.say_id(form);
+            problem::in_form(answer, wanted, id_of(Some(visit)))
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 
-use super::{ACCEPT_PATCH, ALLOW, ALLOW_WRITABLE, SERVER};
+use super::resources::Resources;
+use super::{ALLOW, SERVER};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::http::{HeadTemplate, ResponseHead, Status};
 
@@ -167,17 +168,25 @@ pub fn method_not_allowed_answer(head_only: bool) -> Answer {
 }
 
 /// The answer to OPTIONS (RFC 9110 §9.3.7). A 204 has no `Content-Length` (§8.6).
-pub fn options_answer(is_writable: bool) -> Answer {
-    static HEADS: LazyLock<[HeadTemplate; 2]> = LazyLock::new(|| {
-        let head = || ResponseHead::new(Status::NO_CONTENT).with("Server", SERVER);
-        let writable = head().with("Allow", ALLOW_WRITABLE);
-        [
-            HeadTemplate::new(&head().with("Allow", ALLOW)),
-            HeadTemplate::new(&writable.with("Accept-Patch", ACCEPT_PATCH)),
-        ]
+pub fn options_answer() -> Answer {
+    static HEAD: LazyLock<HeadTemplate> = LazyLock::new(|| {
+        let head = ResponseHead::new(Status::NO_CONTENT);
+        HeadTemplate::new(&head.with("Server", SERVER).with("Allow", ALLOW))
     });
     Answer {
-        head: AnswerHead::Template(HEADS[usize::from(is_writable)].clone()),
+        head: AnswerHead::Template(HEAD.clone()),
+        body: Body::Empty,
+    }
+}
+
+/// The same for what can be written.
+pub fn options_of_writable(raw_path: &[u8]) -> Answer {
+    let head = ResponseHead::new(Status::NO_CONTENT)
+        .with("Server", SERVER)
+        .with("Allow", Resources::allow(raw_path))
+        .with("Accept-Patch", Resources::ACCEPT_PATCH);
+    Answer {
+        head: AnswerHead::Fresh(head),
         body: Body::Empty,
     }
 }
@@ -312,7 +321,7 @@ mod tests {
 
     #[test]
     fn options_and_405_name_the_methods() {
-        let options = rendered(&options_answer(false));
+        let options = rendered(&options_answer());
         assert!(options.starts_with("HTTP/1.1 204 No Content\r\n"));
         assert!(options.contains("Allow: GET, HEAD, OPTIONS\r\n"));
         assert!(!options.contains("Content-Length"));

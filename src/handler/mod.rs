@@ -15,10 +15,3 @@ pub const SERVER: &str = "downpour";
 
 /// The methods that files allow (RFC 9110 §10.2.1).
 pub const ALLOW: &str = "GET, HEAD, OPTIONS";
-
-/// The methods that files allow which can be written.
-pub const ALLOW_WRITABLE: &str = "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE";
-
-/// What a file takes that can be written, for PATCH (RFC 5789 §3.1).
-pub const ACCEPT_PATCH: &str =
-    "application/merge-patch+json, application/json-patch+json, application/octet-stream";

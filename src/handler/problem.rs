@@ -55,7 +55,8 @@ pub fn in_form(answer: Answer, form: ProblemForm, id: &str) -> Answer {
     };
     let detail = match &answer.body {
         Body::Bytes(text) => sentence(text),
-        _ => None, // An answer to HEAD has the same head, but for its length, which may be left out.
+        // An answer to HEAD has the same head, but for its length, which may be left out.
+        _ => None,
     };
     let head_only = detail.is_none();
     let body = match form {

@@ -332,10 +332,11 @@ async fn send_requests(
         let head = format!("PUT /a HTTP/{version}\r\nHost: sim.test\r\n{framing}{expect}\r\n\r\n");
         wire.write(head.as_bytes());
         if put.expects {
-            until(&wire, |bytes| bytes.len() > heard).await;
+            let status_line = b"HTTP/1.1 100 ".len();
+            until(&wire, |bytes| bytes.len() >= heard + status_line).await;
         }
         let is_refused = wire.look(|bytes| {
-            let answer = &bytes[heard..];
+            let answer = &bytes[heard.min(bytes.len())..];
             !answer.is_empty() && !answer.starts_with(b"HTTP/1.1 100 ")
         });
         let mut at = 0;
@@ -441,7 +442,7 @@ async fn send_stream(
 ) -> Result<(), h2::Error> {
     poll_fn(|context| requests.poll_ready(context)).await?;
     let mut request = http::Request::put("http://sim.test/a");
-    if put.len % 2 == 0 {
+    if put.len.is_multiple_of(2) {
         request = request.header("content-length", put.len);
     }
     if put.expects {
@@ -450,10 +451,10 @@ async fn send_stream(
     let request = request.body(()).expect("a request");
     let (mut response, mut content) = requests.send_request(request, false)?;
     if put.expects {
-        while let Some(interim) = poll_fn(|context| response.poll_informational(context)).await {
+        let interim = poll_fn(|context| response.poll_informational(context));
+        if let Some(interim) = interim.await {
             assert_eq!(interim?.status(), 100);
             got.continues += 1;
-            break;
         }
     }
     let is_refused = put.expects && got.continues == 0;
@@ -911,6 +912,32 @@ fn an_early_answer_lets_a_short_rest_come() {
             drop(sender);
             world.end();
         }
+    }
+}
+
+/// Also when the task has taken nothing, and the client had to stop.
+#[test]
+fn an_answer_comes_through_a_full_queue() {
+    let _alone = alone();
+    for speaks in ALL {
+        let take = Take {
+            enough: 0,
+            asks_after: Duration::from_secs(1),
+            ..Take::default()
+        };
+        let (mut world, _) = world_of(1, SimSettings::calm(), vec![take, Take::default()]);
+        let puts = vec![Put::of(LARGE), Put::of(200)];
+        let sender = Sender::begin(&world.sim, speaks, puts);
+        world.run_for(Duration::from_secs(10));
+        let is_http2 = speaks.is_http2();
+        let statuses = if is_http2 { [403, 200] } else { [403, 0] };
+        assert_eq!(sender.statuses(), statuses, "{speaks:?}");
+        assert_eq!(sender.got(0).content, "0");
+        if !is_http2 {
+            assert!(world.connections.is_empty(), "{speaks:?}");
+        }
+        drop(sender);
+        world.end();
     }
 }
 

@@ -39,7 +39,7 @@ fn rules_of_access_stand_in_the_order_in_which_the_last_counts() {
     let text = "limit = '1/s'\ncors = 'https://top.example'\nallow = '10.0.0.0/8'\n\
                 allow-anonymous-writes = true\n\
                 [[rule]]\npath = '/a/**'\nlimit = ['2/s', '3/s by=user']\nwritable = true\n\
-                access = 'read=ada'\nforward-auth = 'http://a'\n\
+                access = 'read=user:ada'\nforward-auth = 'http://a'\n\
                 [[site]]\nnames = 'a.example'\ncors = []\nwritable = '/n/**'\n\
                 [[site.rule]]\npath = '*'\nlimit = '4/s'\ndeny = '::1 ::2'\ncors = '*'\n\
                 [[site.rule]]\npath = '/w'\nwritable = true\n\
@@ -60,7 +60,7 @@ fn rules_of_access_stand_in_the_order_in_which_the_last_counts() {
     assert_eq!(one.allow, ["10.0.0.0/8"]);
     assert_eq!(one.writing.writable, ["/n/**", "/a/**", "/w"]);
     assert_eq!(two.writing.writable, ["/a/**"]);
-    assert_eq!(one.access, ["/a/** read=ada"]);
+    assert_eq!(one.access, ["/a/** read=user:ada"]);
     assert_eq!(one.forward_auth, ["/a/** http://a"]);
 }
 
@@ -73,17 +73,17 @@ fn who_writes_is_said_one_way_or_the_other() {
         assert!(told[0].contains(part), "{told:?}");
     }
     // Reading says nothing about it.
-    assert!(wrong(&format!("{writable}access = 'read=ada'"))[0].starts_with("2: --writable"));
+    assert!(wrong(&format!("{writable}access = 'read=user:ada'"))[0].starts_with("2: --writable"));
     for right in [
-        "access = 'write=ada'",
+        "access = 'write=user:ada'",
         "allow-anonymous-writes = true",
-        "[[rule]]\npath = '/notes/**'\naccess = 'read=anyone write=ada'",
+        "[[rule]]\npath = '/notes/**'\naccess = 'read=anyone write=user:ada'",
     ] {
         check(&format!("{writable}{right}")).unwrap();
     }
     // Of tables, the line of the last that says it.
     let tables = "[[site]]\n[[site.rule]]\npath = '/a'\nwritable = true\n\
-                  [[site]]\nnames = 'b'\naccess = 'write=ada'\nwritable = '/a'\n";
+                  [[site]]\nnames = 'b'\naccess = 'write=user:ada'\nwritable = '/a'\n";
     let told = wrong(tables);
     assert!(
         told.len() == 1 && told[0].starts_with("4: --writable"),
@@ -152,6 +152,7 @@ fn the_server_is_given_what_is_for_all_sites() {
     let scratch = place(text);
     let (_, config) = check_with(scratch.path(), &[]).unwrap();
     let expected = ServerAccess {
+        forwarded_by: crate::access::address::ForwardedBy::XForwardedFor,
         trusted_proxies: ["10.0.0.0/8", "::1", "fe80::/10"].map(str::to_owned).into(),
         has_proxy_protocol: true,
         requests_in_flight_max: Some(9),
@@ -229,7 +230,7 @@ fn more_rules_of_access_than_there_may_be_are_told() {
 fn what_is_shown_of_access_is_the_same_configuration() {
     let text = "access-log = 'json'\nlog-file = 'l'\nstate-dir = 's'\nproxy-protocol = 'on'\n\
                 [[rule]]\npath = '*'\ncors = ['*', 'https://a.example; max-age=5m']\n\
-                writable = true\naccess = 'write=ada'\n\
+                writable = true\naccess = 'write=user:ada'\n\
                 [[site]]\nusers = 'u'\nrealm = 'R'\n\
                 [[site.rule]]\npath = '/a/**'\nallow = ['::1', '::2']\nlimit = '1/s by=path'\n";
     let scratch = place(text);

@@ -119,6 +119,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("max-body-bytes", "\"1G\""),
     ("max-patch-bytes", "\"2M\""),
     ("trusted-proxies", "[\"10.0.0.0/8\", \"::1\"]"),
+    ("forwarded-by", "\"forwarded\""),
     ("proxy-protocol", "\"on\""),
     ("max-in-flight", "1000"),
     ("max-connections-per-address", "10"),

@@ -54,7 +54,7 @@ fn the_schema_takes_what_the_file_takes() {
         "[[rule]]\npath = \"/a\"\nerror-page = { 404 = \"/404.html\" }",
         "[[rule]]\npath = \"/a\"\nerror-page = [\"404=/404.html\"]\nmaintenance = true",
         "[[rule]]\npath = \"*\"\ncors = \"https://a.example\"\nlimit = [\"1/s\", \"9/m by=user\"]",
-        "[[rule]]\npath = \"/a\"\naccess = \"write=ada\"\nwritable = true\nallow = \"::1\"",
+        "[[rule]]\npath = \"/a\"\naccess = \"write=user:ada\"\nwritable = true\nallow = \"::1\"",
         "proxy-protocol = true\nrequest-id = \"on\"",
         "max-in-flight = \"off\"\nsend-rate = 4096\nmetrics = \"off\"",
     ] {

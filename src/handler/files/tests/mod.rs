@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::pin::pin;
@@ -98,7 +98,7 @@ impl Engine for Disk<'_> {
     fn note_read(&mut self, _: &FileRange) { unreachable!() }
 
     fn poll_writable(&mut self, _: SocketId) { unreachable!() }
-    fn descriptor(&self, _: SocketId) -> Option<(std::os::fd::BorrowedFd<'_>, u64)> { unreachable!() }
+    fn descriptor(&self, _: SocketId) -> Option<(BorrowedFd<'_>, u64)> { unreachable!() }
     fn shutdown_write(&mut self, _: SocketId) { unreachable!() }
     fn cancel(&mut self, _: SocketId) { unreachable!() }
     fn close(&mut self, _: SocketId) { unreachable!() }
