@@ -183,8 +183,11 @@ pub fn options_answer() -> Answer {
 pub fn options_of_writable(raw_path: &[u8]) -> Answer {
     let head = ResponseHead::new(Status::NO_CONTENT)
         .with("Server", SERVER)
-        .with("Allow", Resources::allow(raw_path))
-        .with("Accept-Patch", Resources::ACCEPT_PATCH);
+        .with("Allow", Resources::allow(raw_path));
+    let head = match raw_path.ends_with(b"/") {
+        true => head,
+        false => head.with("Accept-Patch", Resources::ACCEPT_PATCH),
+    };
     Answer {
         head: AnswerHead::Fresh(head),
         body: Body::Empty,
