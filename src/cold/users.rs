@@ -82,6 +82,7 @@ fn site(texts: &AccessTexts, keeper: &mut UsersKeeper) -> Result<SiteAccess, Sta
         rules: Arc::new(rules),
         authenticator,
         allows_anonymous_writes: texts.writing.allows_anonymous,
+        knows_certificates: credentials.has_certificate_users,
         user_fields: user_fields.into(),
     })
 }

@@ -105,7 +105,8 @@ pub struct AccessArgs {
     #[arg(env = "DOWNPOUR_FORWARD_AUTH", hide_env = true)]
     pub forward_auth: Vec<String>,
 
-    /// Field of that server's answer that is told on, as in X-User; repeatable
+    /// Field of that server's answer that names the user, as in X-User; repeatable, the first that
+    /// is there counts [default: Remote-User]
     #[arg(long, value_name = "NAME", help_heading = "Access")]
     #[arg(env = "DOWNPOUR_FORWARD_AUTH_COPY", hide_env = true)]
     pub forward_auth_copy: Vec<String>,

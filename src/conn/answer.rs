@@ -135,8 +135,10 @@ fn ask<'a>(
             status,
             reason,
             why,
+            identity,
         } => {
             count_refused(counters, why);
+            visit.passed.identity = identity;
             let head_only = question.request.method == Method::Head;
             Some(Reply::Made(errors::error_answer(status, reason, head_only)))
         }

@@ -1,5 +1,5 @@
-//! Content on its way in: when it is asked for, what ends it, and that nothing stays of what was not
-//! taken.
+//! Content on its way in: when it is asked for, what ends it, and that nothing stays of what was
+//! not taken.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
