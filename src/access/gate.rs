@@ -479,7 +479,7 @@ const NOT_ASKED: &str = "The server that decides about it could not be asked.";
 
 /// A path as globs see it; as it was sent, where it names no file.
 fn decoded(raw_path: &[u8]) -> Vec<u8> {
-    SafePath::parse(raw_path).map_or_else(|_| raw_path.to_vec(), |path| path.to_decoded().into())
+    SafePath::parse(raw_path).map_or_else(|_| raw_path.to_vec(), |path| path.to_decoded())
 }
 
 fn refuse(status: Status, reason: &'static str, why: Why) -> Asked {

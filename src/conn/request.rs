@@ -184,6 +184,7 @@ fn answer(
                 None => services.tls_fields.get(is_secure, form),
             };
             let (out, spare) = (&mut connection.output, &mut services.spare_batches);
+            let spare = || spare.pop().unwrap_or_default();
             let besides = (fields, &services.date);
             write_hit(out, spare, (head, body), besides, persistence);
             (Made::Written(Outcome::of_hit(head, body)), aside)
@@ -255,12 +256,12 @@ fn settle(
 #[inline]
 fn write_hit(
     output: &mut Output,
-    spare: &mut Vec<Box<SendBatch>>,
+    spare: impl FnOnce() -> Box<SendBatch>,
     (head, content): (&HeadTemplate, &Bytes),
     (fields, date): (&[u8], &DateField),
     persistence: Persistence,
 ) {
-    let batch = output.filling_or(|| spare.pop().unwrap_or_default());
+    let batch = output.filling_or(spare);
     let before = batch.len();
     h1::write_template(batch.own_mut(), head, fields, date, persistence);
     if content.len() <= COPY_BODY_BYTES_MAX {
