@@ -1,5 +1,5 @@
-//! Content on its way in: when it is asked for, what ends it, and that nothing stays of what was not
-//! taken.
+//! Content on its way in: when it is asked for, what ends it, and that nothing stays of what was
+//! not taken.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -209,7 +209,8 @@ pub(crate) fn content_that_breaks_off_leaves_nothing(engine: Engine) {
             .concat();
             broken.send(chunk);
             let answer = broken.answer();
-            assert_eq!((answer.status, answer.says_close()), (400, true));
+            let told = String::from_utf8_lossy(&answer.body);
+            assert_eq!((answer.status, answer.says_close()), (400, true), "{told}");
 
             let mut streams = Http2::connect(server.address());
             let id = streams.begin_content("PUT", path, &[]);
