@@ -436,7 +436,12 @@ impl<E: Engine> Connections<E> {
         } = waiting;
         let answer = left.form(answer(left.head_only), FieldForm::H1);
         let outcome = Outcome::of(&answer, CacheState::Miss);
-        let how = (version, persistence_at(body.as_deref(), persistence));
+        // The end of the server may have begun since the request came.
+        let wanted = match services.draining {
+            true => Persistence::Close,
+            false => persistence,
+        };
+        let how = (version, persistence_at(body.as_deref(), wanted));
         let persistence = write_answer(connection, services, answer, how, left.visit.as_deref());
         services.end_left(left, outcome);
         after_answer(connection, persistence, body.map(|body| *body));
