@@ -16,7 +16,7 @@ LOG_FILE = "access.log"
 TOKENS_FILE = "tokens"
 # @SCRATCH@ is the directory of the one start.
 FLAGS = ("--cors", ORIGIN, "--tokens", f"@SCRATCH@/{TOKENS_FILE}", "--access", "read=users",
-         "--limit", "1000000000/s burst=1000000000",
+         "--limit", "1000000/s burst=1000000",
          "--access-log", "json", "--log-file", f"@SCRATCH@/{LOG_FILE}")
 
 

@@ -41,6 +41,8 @@ enum Origins {
 /// An origin, or all below a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Origin {
+    /// As browsers write it, where it is one.
+    whole: Option<String>,
     /// With `://`.
     scheme: String,
     host: Host,
@@ -290,8 +292,15 @@ impl Origin {
             None if is_host(&host) => Host::Name(host),
             _ => return Err(why()),
         };
+        let scheme = format!("{}://", scheme.to_ascii_lowercase());
+        let whole = match (&host, &port) {
+            (Host::Name(host), Port::Default) => Some(format!("{scheme}{host}")),
+            (Host::Name(host), Port::Number(port)) => Some(format!("{scheme}{host}:{port}")),
+            _ => None,
+        };
         Ok(Origin {
-            scheme: format!("{}://", scheme.to_ascii_lowercase()),
+            whole,
+            scheme,
             host,
             port,
         })
@@ -299,6 +308,9 @@ impl Origin {
 
     /// True for the origin that a browser sends, which writes schemes and hosts in lower case.
     fn is(&self, origin: &[u8]) -> bool {
+        if let Some(whole) = &self.whole {
+            return whole.as_bytes() == origin;
+        }
         let Some(rest) = origin.strip_prefix(self.scheme.as_bytes()) else {
             return false;
         };
@@ -308,12 +320,11 @@ impl Origin {
             Some(colon) => (&rest[..colon], Some(&rest[colon + 1..])),
             None => (rest, None),
         };
+        let is_number = |port: &[u8]| !port.is_empty() && port.iter().all(u8::is_ascii_digit);
         let has_port = match (&self.port, port) {
-            (Port::Default, None) => true,
-            (Port::Number(number), Some(port)) => number.as_bytes() == port,
-            (Port::Any, None) => true,
-            (Port::Any, Some(port)) => !port.is_empty() && port.iter().all(u8::is_ascii_digit),
-            (Port::Default | Port::Number(_), _) => false,
+            (Port::Default, port) => port.is_none(),
+            (Port::Number(number), port) => port == Some(number.as_bytes()),
+            (Port::Any, port) => port.is_none_or(is_number),
         };
         has_port
             && match &self.host {

@@ -131,7 +131,7 @@ pub enum Why {
 #[derive(Clone, Debug, Default)]
 pub struct Passed {
     /// Who asks, where anybody wanted to know.
-    pub user: Option<Arc<str>>,
+    pub identity: Option<Arc<Identity>>,
     /// Its path is one that can be written.
     pub is_writable: bool,
 }
@@ -249,7 +249,7 @@ impl Asking<'_> {
             return Err(refuse(Status::FORBIDDEN, FORGED, Why::Permission));
         }
         Ok(Asked::Passed(Passed {
-            user: identity.map(|identity| Arc::clone(&identity.name)),
+            identity,
             is_writable: self.policy.is_writable,
         }))
     }

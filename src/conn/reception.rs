@@ -100,6 +100,11 @@ impl Reception {
         is_local || self.settings.trusted.is_empty() || self.settings.trusts(peer)
     }
 
+    /// True when somebody reads the counters.
+    pub(super) fn is_read(&self) -> bool {
+        self.metrics.is_some()
+    }
+
     /// True when somebody is told of each request.
     pub(super) fn records(&self) -> bool {
         self.recorder.is_some() || self.metrics.is_some()

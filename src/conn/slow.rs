@@ -27,7 +27,8 @@ pub(super) fn spawn_slow(
     match slow {
         Slow::Write => {
             let content = content.expect("who writes takes content");
-            let user = visit.and_then(|visit| visit.passed.user.clone());
+            let identity = visit.and_then(|visit| visit.passed.identity.as_ref());
+            let user = identity.map(|identity| Arc::clone(&identity.name));
             spawn_write(place, services, site, request, (content, user))
         }
         Slow::Load(why) => spawn_load(place, services, site, request, why),

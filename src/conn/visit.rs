@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use crate::access::credentials::Identity;
 use crate::access::gate::{Found, Passed, Peer};
 use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
@@ -226,7 +227,9 @@ impl Services {
             let took = now.saturating_sub(visit.began).as_micros();
             let micros = u32::try_from(took).unwrap_or(u32::MAX);
             let entry = visit.entry(request, outcome, (now, micros));
-            reception.counters.on_request(&entry.answered());
+            if reception.is_read() {
+                reception.counters.on_request(&entry.answered());
+            }
             if let Some(recorder) = &mut reception.recorder {
                 recorder.record(&entry);
             }
@@ -290,7 +293,7 @@ impl Visit {
         Entry {
             unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             address: self.address,
-            user: self.passed.user.as_deref(),
+            user: self.passed.identity.as_deref().map(Identity::name),
             method: request.method,
             target: request.path,
             query: request.query,

@@ -27,13 +27,14 @@ impl FieldWriter<'_> {
     /// Appends a field; a value with CR, LF or NUL, which no caller should have, is left out.
     #[inline]
     pub fn field(&mut self, name: &str, value: &[u8]) {
-        let breaks_out = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
-        debug_assert!(!value.iter().any(breaks_out), "field injection");
-        if value.iter().any(breaks_out) {
+        let breaks_out = memchr::memchr3(b'\r', b'\n', 0, value).is_some();
+        debug_assert!(!breaks_out, "field injection");
+        if breaks_out {
             return;
         }
         match self.form {
             FieldForm::H1 => {
+                self.out.reserve(name.len() + value.len() + 4);
                 for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
                     self.out.extend_from_slice(piece);
                 }

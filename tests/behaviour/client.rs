@@ -217,6 +217,17 @@ impl<S: Read + Write> Client<S> {
         Err(ErrorKind::UnexpectedEof.into())
     }
 
+    /// The server says to go on (RFC 9110 §15.2.1).
+    #[track_caller]
+    pub(crate) fn take_continue(&mut self) {
+        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let told = self.content(CONTINUE.len());
+        assert_eq!(
+            told.escape_ascii().to_string(),
+            CONTINUE.escape_ascii().to_string()
+        );
+    }
+
     /// The next answer, to HEAD: only its head.
     #[track_caller]
     pub(crate) fn answer_to_head(&mut self) -> Answer {

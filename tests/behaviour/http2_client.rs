@@ -128,6 +128,10 @@ struct Stream {
     reset: Option<u32>,
     /// Content that may still come; below zero after a change of settings (§6.9.2).
     window: isize,
+    /// Content that may still be sent, in the same way.
+    send_window: isize,
+    /// 100 (Continue) has come.
+    may_continue: bool,
 }
 
 /// What is read of a frame.
@@ -147,6 +151,9 @@ pub(crate) struct Http2<S = TcpStream> {
     last: u32,
     initial_window: usize,
     window: usize,
+    /// What the server says of the windows that content is sent in.
+    initial_send_window: isize,
+    send_window: isize,
     /// Opens windows as content comes. Else the test does.
     pub(crate) opens_windows: bool,
     pub(crate) answers_pings: bool,
@@ -222,6 +229,8 @@ impl<S: Read + Write> Http2<S> {
             last: 0,
             initial_window: WINDOW,
             window: WINDOW,
+            initial_send_window: WINDOW as isize,
+            send_window: WINDOW as isize,
             opens_windows: true,
             answers_pings: true,
             is_mute: false,
@@ -247,6 +256,7 @@ impl<S: Read + Write> Http2<S> {
         let window = self.initial_window as isize;
         let stream = Stream {
             window,
+            send_window: self.initial_send_window,
             ..Stream::default()
         };
         self.streams.insert(self.last, stream);
@@ -263,10 +273,54 @@ impl<S: Read + Write> Http2<S> {
 
     /// Sends the head of a request whose content follows; its stream.
     pub(crate) fn ask_with_content(&mut self, method: &str, fields: &[(&str, &str)]) -> u32 {
+        self.begin_content(method, "/a", fields)
+    }
+
+    /// The same for any path.
+    pub(crate) fn begin_content(
+        &mut self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> u32 {
         let id = self.open();
-        let block = request(method, "/a", fields);
+        let block = request(method, path, fields);
         self.send(frame(kind::HEADERS, END_HEADERS, id, &block));
         id
+    }
+
+    /// Sends content of a request as the windows allow, and its end where it `ends`. Stops when the
+    /// answer is there before; says whether all was sent.
+    #[track_caller]
+    pub(crate) fn send_content(&mut self, id: u32, mut content: &[u8], ends: bool) -> bool {
+        loop {
+            let room = self.streams[&id].send_window.min(self.send_window);
+            let len = content.len().min(FRAME_BYTES_MAX);
+            if self.has_ended(id) {
+                return false;
+            }
+            if len as isize > room {
+                assert!(self.step().unwrap(), "ended; GOAWAY: {:?}", self.goaways);
+                continue;
+            }
+            let (now, rest) = content.split_at(len);
+            let is_last = ends && rest.is_empty();
+            let flags = if is_last { END_STREAM } else { 0 };
+            self.send_window -= len as isize;
+            self.streams.get_mut(&id).unwrap().send_window -= len as isize;
+            if !self.try_send(frame(kind::DATA, flags, id, now)) {
+                return false;
+            }
+            content = rest;
+            if content.is_empty() {
+                return true;
+            }
+        }
+    }
+
+    /// True when the server has told the client to go on with this stream.
+    pub(crate) fn may_continue(&self, id: u32) -> bool {
+        self.streams[&id].may_continue
     }
 
     #[track_caller]
@@ -434,6 +488,7 @@ impl<S: Read + Write> Http2<S> {
             }
             kind::SETTINGS if flags & ACK != 0 => assert!(payload.is_empty()),
             kind::SETTINGS => {
+                self.on_settings(payload);
                 self.reply(self::frame(kind::SETTINGS, ACK, 0, &[]));
             }
             kind::PING if flags & ACK != 0 => self.pongs.push(payload.clone()),
@@ -447,8 +502,28 @@ impl<S: Read + Write> Http2<S> {
                     |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
                 self.goaways.push((number(0), number(4)));
             }
-            kind::WINDOW_UPDATE => assert_eq!(payload.len(), 4),
+            kind::WINDOW_UPDATE => {
+                let more = u32::from_be_bytes(payload[..].try_into().unwrap()) as isize;
+                match self.streams.get_mut(&frame.stream) {
+                    _ if frame.stream == 0 => self.send_window += more,
+                    Some(stream) => stream.send_window += more,
+                    None => {}
+                }
+            }
             other => panic!("a frame of type {other}"),
+        }
+    }
+
+    fn on_settings(&mut self, payload: &[u8]) {
+        for setting in payload.chunks(6) {
+            let name = u16::from_be_bytes(setting[..2].try_into().unwrap());
+            let value = u32::from_be_bytes(setting[2..].try_into().unwrap()) as isize;
+            if name == INITIAL_WINDOW {
+                for stream in self.streams.values_mut() {
+                    stream.send_window += value - self.initial_send_window;
+                }
+                self.initial_send_window = value;
+            }
         }
     }
 
@@ -470,6 +545,13 @@ impl<S: Read + Write> Http2<S> {
         let (name, status) = fields.next().unwrap();
         assert_eq!(name, ":status");
         let fields: Vec<_> = fields.collect();
+        if status == "100" {
+            assert!(fields.is_empty() && frame.flags & END_STREAM == 0);
+            let stream = self.streams.get_mut(&frame.stream).unwrap();
+            assert!(stream.head.is_none() && !stream.may_continue);
+            stream.may_continue = true;
+            return;
+        }
         for (name, value) in &fields {
             assert_eq!(*name, name.to_ascii_lowercase(), "RFC 9113 §8.2");
             assert!(!name.starts_with(':') && value == value.trim(), "{name}");

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -251,12 +251,17 @@ impl Server {
 
     /// Waits for its end by itself; its exit status.
     pub(crate) fn wait(&mut self) -> i32 {
+        self.wait_for_end().code().expect("not killed")
+    }
+
+    /// Waits for its end, whatever brought it.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the end of the process", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
-        status.unwrap().code().expect("not killed")
+        status.unwrap()
     }
 
     fn proc(&self, name: &str) -> PathBuf {

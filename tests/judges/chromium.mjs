@@ -1,15 +1,10 @@
 // A browser visits the judged server: checks of its answers and of the sample site, as JSON.
 //
 // usage: PLAYWRIGHT=DIRECTORY node chromium.mjs CHROMIUM BASE-URL KEY-HASH h1|h2
-//
-// KEY-HASH is the SHA-256 of the certificate's key in base64. The browser trusts that key alone, so
-// everything works as with a certificate from an authority.
-import { createRequire } from "node:module";
-
+import { checks, launch, report } from "./browser.mjs";
 import { visitSample } from "./sample.mjs";
 
 const [executablePath, base, keyHash, protocol] = process.argv.slice(2);
-const { chromium } = createRequire(`${process.env.PLAYWRIGHT}/`)("playwright-core");
 
 const WANTED = { h1: "http/1.1", h2: "h2" }[protocol];
 const TIMEOUT_MS = 20_000;
@@ -17,13 +12,8 @@ const LARGE_BYTES = 1 << 20;
 const STYLE_BYTES = 3450;
 const AT_ONCE = 100;
 
-const passed = [];
-const failed = [];
-
-function check(name, isRight, found) {
-  if (isRight) passed.push(name);
-  else failed.push(`${name}: ${JSON.stringify(found)}`);
-}
+const lists = checks();
+const { check } = lists;
 
 // Runs in the page: what fetch brought, and over which protocol.
 async function fetchInPage([path, options]) {
@@ -82,25 +72,8 @@ async function visit(page) {
   check("OPTIONS is answered", found.status < 500, found);
 }
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox", // Root has none; it visits this one server only.
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    `--ignore-certificate-errors-spki-list=${keyHash}`,
-    ...(protocol === "h1" ? ["--disable-http2"] : []),
-  ],
-});
-try {
+const browser = await launch(executablePath, keyHash, protocol);
+await report(browser, lists, async () => {
   await visit(await browser.newPage());
   await visitSample(await browser.newPage(), base, check);
-} catch (error) {
-  failed.push(`the visit broke off: ${String(error).slice(0, 300)}`);
-} finally {
-  const version = browser.version();
-  await browser.close();
-  console.log(JSON.stringify({ passed, failed, version }));
-}
+});

@@ -1,8 +1,6 @@
 """Judge: headless Chromium over each of HTTP/1.1 and HTTP/2: twelve checks of single answers, and
 the sample site with everything that it uses."""
 
-import json
-import os
 from pathlib import Path
 
 import tools
@@ -26,17 +24,11 @@ def lay_film(root, ffmpeg, scratch):
               "-i", loop, "-c", "copy", root / "sample/film.webm")
 
 
-def judge(place, node, binary, playwright, key_hash):
+def judge(place, browser, key_hash):
     """Returns (passed, faults, notes)."""
     passed, faults, notes = 0, [], []
     for protocol in ("h1", "h2"):
-        status, output, errors = tools.call(
-            node, VISIT, binary, place.tls_url, key_hash, protocol, timeout_s=TIMEOUT_S,
-            env=os.environ | {"PLAYWRIGHT": str(playwright)})
-        lines = [line for line in output.splitlines() if line.startswith("{")]
-        if not lines:
-            raise tools.JudgeFailed(f"the browser says nothing ({status}): {errors[-500:]}")
-        found = json.loads(lines[-1])
+        found = browser.visit(VISIT, place.tls_url, key_hash, protocol, timeout_s=TIMEOUT_S)
         passed += len(found["passed"])
         faults += [f"{protocol}: {fault}" for fault in found["failed"]]
         if len(found["passed"]) + len(found["failed"]) < CHECKS:

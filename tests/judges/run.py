@@ -4,12 +4,9 @@ Our own client shares our mistakes; these programs were written by others.
 """
 
 import argparse
-import os
-import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,15 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+import browser
 import chromium
+import cors
 import curl
 import go_range
 import httpolice
 import httpwg
 import kinds
 import nghttp
+import notes
 import redbot
 import s_client
+import server
 import slow
 import sslscan
 import sslyze
@@ -34,21 +35,18 @@ import tools
 import tree
 from place import HOST, Place, make_certificate, read
 
-SERVER = tools.PROJECT / "target/release/downpour"
-READY_WITHIN_S = 10
-STOP_WITHIN_S = 30
-
 
 @dataclass(frozen=True)
 class Judge:
-    """`judge` gets a `Place` and a scratch directory; `needs` are the addresses it looks at."""
+    """`judge` gets a `Place` and a scratch directory; `needs` are the addresses it looks at. One
+    without needs starts servers of its own, and gets a `server.Starter` instead of a place."""
 
     needs: frozenset
     judge: Callable
     flags: tuple = ()  # that the server must have been started with
 
 
-CLEAR, TLS = frozenset(["clear"]), frozenset(["tls"])
+CLEAR, TLS, OWN = frozenset(["clear"]), frozenset(["tls"]), frozenset()
 EVERY_KIND = tuple(kinds.FLAGS)
 FLAG_OF = {"clear": "--address", "tls": "--tls-address"}
 
@@ -58,9 +56,7 @@ def openssl():
 
 
 def judge_by_browser(place, scratch):
-    return chromium.judge(place, tools.from_debian("node", "nodejs"),
-                          tools.from_debian("chromium", "chromium"),
-                          tools.from_npm(tools.PLAYWRIGHT),
+    return chromium.judge(place, browser.fetched(),
                           s_client.public_key_hash(openssl(), place, scratch))
 
 
@@ -87,6 +83,10 @@ JUDGES = {
     "testssl": Judge(TLS, lambda place, scratch: testssl.judge(
         place, tools.from_debian("testssl", "testssl.sh", "bsdextrautils"), scratch)),
     "chromium": Judge(TLS, judge_by_browser, EVERY_KIND),
+    "cors": Judge(OWN, lambda starter, scratch: cors.judge(
+        starter, browser.fetched(), openssl(), scratch)),
+    "notes": Judge(OWN, lambda starter, scratch: notes.judge(
+        starter, browser.fetched(), openssl(), scratch)),
 }
 
 
@@ -99,6 +99,8 @@ def parse_arguments():
     parser.add_argument("--only", nargs="+", choices=JUDGES, metavar="JUDGE",
                         help=f"only these: {' '.join(JUDGES)}")
     parser.add_argument("--engine", default="auto", help="engine of the server (default auto)")
+    parser.add_argument("--server", metavar="FILE", type=Path, default=server.RELEASE,
+                        help="the server's program (default: what scripts/judges builds)")
     parser.add_argument("--address", metavar="HOST:PORT", type=read, dest="clear",
                         help="judge a server that runs already (it must serve the tree that "
                              "--lay writes) instead of starting ours")
@@ -112,61 +114,28 @@ def parse_arguments():
     given = {kind for kind in FLAG_OF if getattr(arguments, kind)}
     wanted, arguments.only = arguments.only, arguments.only or list(JUDGES)
     if arguments.runs_already:
-        blind = [name for name in arguments.only if not JUDGES[name].needs <= given]
+        blind = [name for name in arguments.only
+                 if not JUDGES[name].needs <= given or JUDGES[name].needs == OWN]
         missing = sorted(FLAG_OF[kind] for kind in FLAG_OF.keys() - given)
         if wanted and blind:
-            parser.error(f"{', '.join(blind)}: please add {' and '.join(missing)}")
+            own = [name for name in blind if JUDGES[name].needs == OWN]
+            parser.error(f"{', '.join(own)}: starts servers of its own" if own else
+                         f"{', '.join(blind)}: please add {' and '.join(missing)}")
         if blind:
-            print(f"left out without {' and '.join(missing)}: {', '.join(blind)}")
+            print(f"left out here: {', '.join(blind)}")
         arguments.only = [name for name in arguments.only if name not in blind]
     return arguments
 
 
-def start_server(arguments, names, root, scratch, log):
-    """Starts it at ports that the kernel chooses, as the named judges need it; returns the process
-    and the `Place`."""
-    # Every flag is also a variable; the tester's own must not change what is judged.
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith("DOWNPOUR_")}
+def flags_of(arguments, names, root, scratch):
+    """The words that start the server as the named judges need it, and what they look at."""
     needs = frozenset().union(*(JUDGES[name].needs for name in names))
     listen = ["--listen", f"{HOST}:0"] if "clear" in needs else []
     if "tls" in needs:
         openssl()
         chain, key = make_certificate(scratch)
         listen += ["--tls-listen", f"{HOST}:0", "--tls-cert", chain, "--tls-key", key]
-    process = subprocess.Popen(
-        [SERVER, "serve", root, *listen, "--engine", arguments.engine, *JUDGES[names[0]].flags],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-    try:
-        place = wait_for_start_line(process, needs, Path(log.name))
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    if place is None:
-        process.kill()
-        process.wait()
-        sys.exit(f"scripts/judges: the server did not start: {Path(log.name).read_text()}")
-    return process, place
-
-
-def wait_for_start_line(process, needs, log):
-    deadline = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < deadline and process.poll() is None:
-        place = read_start_line(log.read_text())
-        if all(getattr(place, kind) for kind in needs):
-            return place
-        time.sleep(0.01)
-    return None
-
-
-def read_start_line(text):
-    """Where the server says that it listens."""
-    _, _, told = text.partition(" listening on ")
-    ports = {scheme: re.search(rf"\b{scheme}://{re.escape(HOST)}:(\d+)\s", told)
-             for scheme in ("http", "https")}
-    places = {scheme: (HOST, int(found[1])) if found else None for scheme, found in ports.items()}
-    return Place(places["http"], places["https"])
+    return [root, *listen, "--engine", arguments.engine, *JUDGES[names[0]].flags], needs
 
 
 def judge_all(names, place, scratch):
@@ -195,12 +164,14 @@ def judge_ours(arguments, scratch):
     """Those judges that need the same flags look at the same server."""
     root = scratch / "root"
     root.mkdir()
-    lay(root, scratch, arguments.only)
+    shared = [name for name in arguments.only if JUDGES[name].needs != OWN]
+    lay(root, scratch, shared)
     clean = True
-    for flags in dict.fromkeys(JUDGES[name].flags for name in arguments.only):
-        names = [name for name in arguments.only if JUDGES[name].flags == flags]
+    for flags in dict.fromkeys(JUDGES[name].flags for name in shared):
+        names = [name for name in shared if JUDGES[name].flags == flags]
         clean = judge_one_server(arguments, names, root, scratch) and clean
-    return clean
+    own = [name for name in arguments.only if JUDGES[name].needs == OWN]
+    return judge_all(own, server.Starter(arguments.server, arguments.engine), scratch) and clean
 
 
 def lay(root, scratch, names):
@@ -210,23 +181,13 @@ def lay(root, scratch, names):
 
 
 def judge_one_server(arguments, names, root, scratch):
-    with (scratch / "server.log").open("w") as log:
-        process, place = start_server(arguments, names, root, scratch, log)
-        try:
-            clean = judge_all(names, place, scratch)
-            if process.poll() is not None:
-                clean = False
-                print(f"the server ended by itself: {process.returncode}")
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                clean = False
-                print(f"the server did not end {STOP_WITHIN_S} s after SIGTERM")
-    return clean
+    words, needs = flags_of(arguments, names, root, scratch)
+    try:
+        with server.started(arguments.server, words, needs, scratch / "server.log") as place:
+            return judge_all(names, place, scratch)
+    except server.Failed as fault:
+        print(f"scripts/judges: {fault}")
+        return False
 
 
 def main():

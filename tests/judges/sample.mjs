@@ -2,6 +2,8 @@
 //
 // Everything that the site uses must load, and nothing may be said on the console.
 
+import { within } from "./browser.mjs";
+
 const SAMPLE = "/sample/";
 const TIMEOUT_MS = 20_000;
 const FILM_SECONDS = 60;
@@ -50,19 +52,11 @@ function listen(page) {
   return { said, answers };
 }
 
-function within(promise, what) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took too long`)), TIMEOUT_MS);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
 export async function visitSample(page, base, check) {
   const { said, answers } = listen(page);
   await page.goto(base + SAMPLE, { timeout: TIMEOUT_MS, waitUntil: "load" });
   await page.evaluate(() => document.fonts.ready);
-  const film = await within(page.evaluate(seek, SEEK_TO), "seeking");
+  const film = await within(page.evaluate(seek, SEEK_TO), TIMEOUT_MS, "seeking");
 
   const statuses = PARTS.map((part) =>
     answers.find((answer) => answer.url() === base + SAMPLE + part)?.status());
@@ -95,7 +89,7 @@ export async function visitSample(page, base, check) {
   });
   check("a page comes in br", code[0] === "br" && code[1] === 5838, code);
 
-  const [own, kept] = await within(page.evaluate(takeWorker), "the service worker");
+  const [own, kept] = await within(page.evaluate(takeWorker), TIMEOUT_MS, "the worker");
   const answered = own === "from the worker" && kept.includes("has run");
   check("its service worker answers", answered, [own, kept]);
   await page.reload({ timeout: TIMEOUT_MS });

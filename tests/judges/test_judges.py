@@ -7,14 +7,17 @@ import tempfile
 import time
 import unittest
 
+import cors
 import exchange
 import go_range
 import httpwg
 import kinds
 import nghttp
+import notes
 import place
 import redbot
 import run
+import server
 import sslscan
 import sslyze
 import testssl
@@ -195,11 +198,11 @@ class SslyzeTest(unittest.TestCase):
 class StartLineTest(unittest.TestCase):
     def test_both_addresses_are_read(self):
         line = "downpour 0.1.0 listening on http://127.0.0.1:1 and https://127.0.0.1:2 (io-uring"
-        self.assertEqual(run.read_start_line(line),
+        self.assertEqual(server.read_start_line(line),
                          place.Place(("127.0.0.1", 1), ("127.0.0.1", 2)))
         line = "downpour 0.1.0 listening on https://127.0.0.1:2 (epoll"
-        self.assertEqual(run.read_start_line(line), place.Place(None, ("127.0.0.1", 2)))
-        self.assertEqual(run.read_start_line("http://127.0.0.1:1 "), place.Place())
+        self.assertEqual(server.read_start_line(line), place.Place(None, ("127.0.0.1", 2)))
+        self.assertEqual(server.read_start_line("http://127.0.0.1:1 "), place.Place())
 
     def test_an_address_is_host_and_port(self):
         self.assertEqual(place.read("localhost:80"), ("localhost", 80))
@@ -224,6 +227,67 @@ class CallTest(unittest.TestCase):
             except OSError:
                 continue  # It ended meanwhile.
         self.assertNotIn(b"sleep\x00987654\x00", commands)
+
+
+class CorsTest(unittest.TestCase):
+    case = {"name": "n", "query": "case=1", "reaches": ["OPTIONS 204", "PUT 201 by ada"]}
+
+    def entries(self, *pairs, protocol="HTTP/2.0"):
+        return [{"query": "case=1", "method": method, "status": status, "protocol": protocol,
+                 "user": user} for method, status, user in pairs]
+
+    def faults(self, entries):
+        return list(cors.faults_of_log([self.case], entries, "HTTP/2.0"))
+
+    def test_what_reaches_the_server_is_compared(self):
+        preflight, put = ("OPTIONS", 204, None), ("PUT", 201, "ada")
+        self.assertEqual(self.faults(self.entries(preflight, put)), [])
+        for wrong in [(), (put,), (preflight, preflight, put), (put, preflight),
+                      (preflight, ("PUT", 201, None)), (preflight, ("PUT", 204, "ada"))]:
+            self.assertGreater(len(self.faults(self.entries(*wrong))), 0, wrong)
+        others = [{**entry, "query": None} for entry in self.entries(put)]
+        self.assertEqual(self.faults(others + self.entries(preflight, put)), [])
+
+    def test_another_protocol_is_a_fault(self):
+        entries = self.entries(("OPTIONS", 204, None), ("PUT", 201, "ada"), protocol="HTTP/1.1")
+        self.assertEqual(len(self.faults(entries)), 1)
+
+    def test_names_are_unique_and_each_case_is_judged(self):
+        text = cors.CASES.read_text()
+        names = re.findall(r'^    name: "(.*)",$', text, re.MULTILINE)
+        self.assertEqual(len(names), len(set(names)))
+        self.assertEqual(len(names), cors.CASE_COUNT)
+        for part in ("section", "steps", "reaches"):
+            count = len(re.findall(rf"^    {part}: ", text, re.MULTILINE))
+            self.assertEqual(count, cors.CASE_COUNT, part)
+
+
+class NotesTest(unittest.TestCase):
+    def test_every_check_counts(self):
+        visit = notes.VISIT.read_text()
+        self.assertEqual(len(re.findall(r"^  check\(", visit, re.MULTILINE)), notes.CHECKS)
+        self.assertIn(f"MANY_NOTES = {notes.NOTES_LEFT};", visit)
+
+    def test_the_example_holds_what_the_browser_says(self):
+        visit, example = notes.VISIT.read_text(), notes.EXAMPLE
+        told = (example / "README.md").read_text()
+        for secret in ("difference", "robot-of-the-notes"):
+            self.assertIn(secret, visit)
+            self.assertIn(secret, told)
+        for name in ("data", "state"):
+            self.assertTrue((example / name / ".gitignore").exists())
+
+    def test_only_notes_may_be_left(self):
+        with tempfile.TemporaryDirectory() as name:
+            directory = pathlib.Path(name)
+            for number in range(notes.NOTES_LEFT):
+                (directory / f"{number}.json").write_text('{"title": "a", "text": ""}')
+            (directory / ".gitignore").write_text("*")
+            self.assertEqual(list(notes.faults_of_data(directory)), [])
+            (directory / "0.json").write_text('{"title": "a", "te')
+            self.assertEqual(len(list(notes.faults_of_data(directory))), 1)
+            (directory / ".draft").write_text("")
+            self.assertEqual(len(list(notes.faults_of_data(directory))), 3)
 
 
 class NghttpTest(unittest.TestCase):

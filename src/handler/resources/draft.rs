@@ -72,6 +72,17 @@ impl Draft {
         }
     }
 
+    /// True when its directory cannot go before it.
+    pub(super) fn has_name(&self) -> bool {
+        self.name.is_some()
+    }
+
+    /// Gets its name in another directory; it has none yet.
+    pub(super) fn move_to(&mut self, directory: &Arc<OwnedFd>) {
+        assert!(self.name.is_none(), "it stands in its directory");
+        self.directory = Arc::clone(directory);
+    }
+
     /// Appends what the pieces hold, one behind the other.
     pub(super) fn write(&mut self, pieces: &[Bytes]) -> io::Result<()> {
         for some in pieces.chunks(SLICES_MAX) {

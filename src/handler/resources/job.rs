@@ -69,47 +69,37 @@ impl Job {
 
     /// Begins an upload in the directory of the target, if it would be taken as things stand.
     pub(super) fn prepare(&self) -> Result<Upload> {
-        let place = match self.head.method() {
-            Method::Patch => Place::open(&self.target).map_err(missing)?,
-            _ => self.place()?,
-        };
-        let present = place.look()?;
-        if present.is_none() && self.head.method() == Method::Patch {
-            return Err(Refusal::new(Status::NOT_FOUND));
+        for _ in 0..WRITE_ATTEMPTS_MAX {
+            let place = match self.head.method() {
+                Method::Patch => Place::open(&self.target).map_err(missing)?,
+                _ => self.place()?,
+            };
+            let present = place.look()?;
+            if present.is_none() && self.head.method() == Method::Patch {
+                return Err(Refusal::new(Status::NOT_FOUND));
+            }
+            if !self.has_key {
+                self.check(present.as_ref())?;
+            }
+            let draft = match Draft::long(&place.directory, present.as_ref()) {
+                Err(Errno::NOENT) => continue, // The directory was removed just now.
+                other => other?,
+            };
+            return Ok(Upload {
+                draft,
+                place,
+                hashing: self.digests.hashing(),
+                len: 0,
+            });
         }
-        if !self.has_key {
-            self.check(present.as_ref())?;
-        }
-        Ok(Upload {
-            draft: Draft::long(&place.directory, present.as_ref())?,
-            place,
-            hashing: self.digests.hashing(),
-            len: 0,
-        })
+        Err(changing())
     }
 
     /// Puts content in place of whatever the target is now.
     pub(super) fn put(&self, content: Content) -> Result<Done> {
         let pieces = match content {
             Content::Memory(pieces) => pieces,
-            Content::Written(lent) => {
-                let Upload {
-                    mut place,
-                    draft,
-                    hashing,
-                    ..
-                } = lent.take();
-                let told = self.digests.check(hashing)?;
-                let mut draft = draft;
-                place.rename(&self.target); // It may have got another name since.
-                for _ in 0..WRITE_ATTEMPTS_MAX {
-                    match self.commit(&mut place, &mut draft, Expected::Permitted, &told)? {
-                        Attempt::Done(done) => return Ok(*done),
-                        Attempt::Again => {}
-                    }
-                }
-                return Err(changing());
-            }
+            Content::Written(lent) => return self.put_draft(lent.take()),
         };
         let mut hashing = self.digests.hashing();
         pieces.pieces.iter().for_each(|piece| hashing.update(piece));
@@ -127,6 +117,31 @@ impl Job {
                 Ok(Attempt::Done(done)) => return Ok(*done),
                 Ok(Attempt::Again) => {}
                 Err(refusal) => return Err(refusal),
+            }
+        }
+        Err(changing())
+    }
+
+    fn put_draft(&self, upload: Upload) -> Result<Done> {
+        let Upload {
+            mut draft,
+            mut place,
+            hashing,
+            ..
+        } = upload;
+        let told = self.digests.check(hashing)?;
+        place.rename(&self.target); // It may have got another name since.
+        for _ in 0..WRITE_ATTEMPTS_MAX {
+            match self.commit(&mut place, &mut draft, Expected::Permitted, &told)? {
+                Attempt::Done(done) => return Ok(*done),
+                Attempt::Again if draft.has_name() => {}
+                Attempt::Again => {
+                    // The directory may be gone: a draft without a name keeps none, not even
+                    // from another write that had made it and has failed.
+                    drop(place);
+                    place = self.place()?;
+                    draft.move_to(&place.directory);
+                }
             }
         }
         Err(changing())

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::target::Target;
+use crate::base::limits::WRITE_ATTEMPTS_MAX;
 use crate::engine::operation::FileStat;
 use crate::engine::{Links, find};
 
@@ -38,8 +39,19 @@ impl Place {
         })
     }
 
-    /// The same; missing directories are made, durably.
+    /// The same; missing directories are made, durably. Another write that has failed may remove
+    /// one that it had made just before: then they are made again.
     pub(super) fn make(target: &Target) -> Result<Place, Errno> {
+        for _ in 1..WRITE_ATTEMPTS_MAX {
+            match Place::make_once(target) {
+                Err(Errno::NOENT) => {}
+                other => return other,
+            }
+        }
+        Place::make_once(target)
+    }
+
+    fn make_once(target: &Target) -> Result<Place, Errno> {
         match Place::open(target) {
             Err(Errno::NOENT) => {}
             other => return other,

@@ -92,7 +92,8 @@ impl Scene {
         let mut names = Vec::new();
         let mut rest = vec![self.root().to_owned()];
         while let Some(directory) = rest.pop() {
-            for entry in fs::read_dir(directory).unwrap() {
+            // One that is removed meanwhile holds nothing.
+            for entry in fs::read_dir(directory).into_iter().flatten() {
                 let path = entry.unwrap().path();
                 let name = path.strip_prefix(self.root()).unwrap();
                 names.push(name.to_str().unwrap().to_owned());

@@ -407,9 +407,17 @@ fn streamed(
     scene: &Scene,
     length: Option<u64>,
 ) -> (BodyInlet, impl Future<Output = Answer> + use<>) {
+    streamed_to(scene, "/big", length)
+}
+
+fn streamed_to(
+    scene: &Scene,
+    path: &str,
+    length: Option<u64>,
+) -> (BodyInlet, impl Future<Output = Answer> + use<>) {
     let (inlet, body) = request_body(UPLOAD_CHUNK_BYTES, length);
     let writer = &scene.writer;
-    let write = writer.request(None, Method::Put, "/big", &[], body);
+    let write = writer.request(None, Method::Put, path, &[], body);
     (inlet, writer.resources.write(write))
 }
 
@@ -529,6 +537,32 @@ fn a_future_that_is_dropped_leaves_nothing_behind() {
         drop(future);
         scene.eventually_holds(&[]);
     }
+}
+
+/// The one that fails takes the directories away that it had made.
+#[test]
+fn of_two_uploads_into_a_new_directory_one_may_fail() {
+    let scene = Scene::new(WriteSettings::default());
+    let content = vec![1; 2 * UPLOAD_CHUNK_BYTES];
+    let mut begun = Vec::new();
+    for path in ["/new/deep/a", "/new/deep/b"] {
+        let (inlet, future) = streamed_to(&scene, path, Some(content.len() as u64));
+        let mut future = Box::pin(future);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(future.as_mut().poll(&mut context).is_pending());
+        scene.eventually_holds(&["new", "new/deep"]);
+        begun.push((inlet, future));
+    }
+    let (inlet, future) = begun.pop().unwrap();
+    thread::sleep(Duration::from_millis(50)); // Both have a draft there by now.
+    drop(begun);
+    scene.eventually_holds(&[]);
+    inlet.push(&content);
+    inlet.end();
+    let seen = seen_answer(&block_on(future), Lane::Slow);
+    assert_eq!(seen.status, Status::CREATED, "{}", seen.head);
+    assert!(fs::read(scene.root().join("new/deep/b")).unwrap() == content);
+    scene.eventually_holds(&["new", "new/deep", "new/deep/b"]);
 }
 
 #[test]
