@@ -16,7 +16,7 @@ use crate::base::limits::{
     FORWARD_ANSWER_AGE_MAX, FORWARD_ANSWERS_MAX, FORWARD_KEY_BYTES_MAX, FORWARD_TIMEOUT,
 };
 use crate::base::{Millis, Now};
-use crate::http::{Known, Method, RequestHead, Status};
+use crate::http::{Method, RequestHead, Status};
 use crate::route::Glob;
 
 /// Whom to ask about the paths of a glob.
@@ -128,7 +128,7 @@ impl ForwardQuestion {
         }
         ForwardQuestion {
             url: Arc::clone(&rule.url),
-            key: key_of(rule, head),
+            key: key_of(&rule.url, &fields),
             fields,
             user_fields: Arc::clone(user_fields),
         }
@@ -159,21 +159,12 @@ impl ForwardQuestion {
 }
 
 /// What makes two questions the same: everything that the other server may look at.
-fn key_of(rule: &ForwardRule, head: &RequestHead<'_>) -> Option<Box<[u8]>> {
-    let mut key = Vec::new();
-    let mut add = |part: &[u8]| {
-        key.extend_from_slice(&(part.len() as u32).to_ne_bytes());
-        key.extend_from_slice(part);
-    };
-    add(rule.url.as_bytes());
-    add(method_name(head.method).as_bytes());
-    add(head.authority.unwrap_or_default());
-    add(head.path);
-    add(head.query.unwrap_or_default());
-    for known in [Known::Authorization, Known::Cookie] {
-        for value in head.fields.all(known) {
-            add(known.name().as_bytes());
-            add(value);
+fn key_of(url: &str, fields: &[(String, Vec<u8>)]) -> Option<Box<[u8]>> {
+    let mut key = url.as_bytes().to_vec();
+    for (name, value) in fields {
+        for part in [name.as_bytes(), value] {
+            key.extend_from_slice(&(part.len() as u32).to_ne_bytes());
+            key.extend_from_slice(part);
         }
     }
     (key.len() <= FORWARD_KEY_BYTES_MAX).then(|| key.into_boxed_slice())

@@ -42,6 +42,8 @@ pub struct SiteAccess {
     pub rules: Arc<AccessRules>,
     /// Where credentials are known.
     pub authenticator: Option<Arc<ArcSwap<Authenticator>>>,
+    /// The subject of a client's certificate names its user.
+    pub has_certificate_users: bool,
     pub allows_anonymous_writes: bool,
     /// Fields of the answer to a forwarded question that name the user.
     pub user_fields: Arc<[String]>,
@@ -60,6 +62,7 @@ struct SiteGate {
     authenticator: Option<Arc<ArcSwap<Authenticator>>>,
     memo: CredentialMemo,
     forwarded: ForwardMemo,
+    has_certificate_users: bool,
     allows_anonymous_writes: bool,
     user_fields: Arc<[String]>,
 }
@@ -122,7 +125,10 @@ pub enum Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     Address,
+    /// It brought a credential that is good for nobody.
     Credential,
+    /// It brought none where one is asked for.
+    NoCredential,
     Permission,
     Limit,
 }
@@ -177,6 +183,7 @@ impl Gate {
                 authenticator: site.authenticator.clone(),
                 memo: CredentialMemo::default(),
                 forwarded: ForwardMemo::default(),
+                has_certificate_users: site.has_certificate_users,
                 allows_anonymous_writes: site.allows_anonymous_writes,
                 user_fields: Arc::clone(&site.user_fields),
             };
@@ -199,7 +206,7 @@ impl Gate {
         let policy = site.policies.of(head.path);
         let origin = head.fields.get_single(Known::Origin);
         if let Some(cors) = &policy.cors {
-            if is_preflight(head) {
+            if is_preflight(head) && policy.admits(question.address) {
                 cors.write_preflight(head, out);
                 return Asked::Preflight;
             }
@@ -260,7 +267,8 @@ impl Asking<'_> {
     }
 
     /// Counts the request against its limits: before it is known who asks, those that do not
-    /// count users, and then the others. `who`: known or not, once that is settled.
+    /// count users, and then the others. `who`: known or not, once that is settled. What was
+    /// counted before something had to be found out is not counted again.
     fn count(
         &mut self,
         who: Option<Option<&Identity>>,
@@ -284,7 +292,11 @@ impl Asking<'_> {
             self.text.clear();
             limit.rule.push_key(&asker, self.text);
             let limits = &self.settings.limits;
-            let taken = limits.take(limit.number, self.text, &limit.rule.quota, now);
+            let (number, quota) = (limit.number, &limit.rule.quota);
+            let taken = match who.is_none() && self.question.found.is_some() {
+                true => limits.look(number, self.text, quota, now),
+                false => limits.take(number, self.text, quota, now),
+            };
             out.rendered(&limit.policy_field);
             self.text.clear();
             limit.rule.push_state(&taken, self.text);
@@ -328,9 +340,9 @@ impl Asking<'_> {
                 for (name, value) in &fields {
                     out.field(name, value);
                 }
-                Err(refuse(status, "", Why::Credential))
+                Err(refuse(status, "", Why::Permission))
             }
-            Verdict::Failed => Err(refuse(Status::BAD_GATEWAY, NOT_ASKED, Why::Credential)),
+            Verdict::Failed => Err(refuse(Status::BAD_GATEWAY, NOT_ASKED, Why::Permission)),
         }
     }
 
@@ -359,6 +371,7 @@ impl Asking<'_> {
             _ => {
                 let authorization = fields.get_single(Known::Authorization);
                 let certificate = self.question.certificate;
+                let certificate = certificate.filter(|_| self.site.has_certificate_users);
                 let memo = &mut self.site.memo;
                 memo.check(&authenticator, authorization, certificate, now)
             }
@@ -372,7 +385,7 @@ impl Asking<'_> {
                 if let Some(network) = network.filter(|_| wrong.is_guess()) {
                     guard.note_failure(&network, now.monotonic);
                 }
-                match self.who().is_none_or(|who| who.is_anyone()) {
+                match self.who().iter().all(Who::is_anyone) {
                     true => Ok(None),
                     false => Err(challenge(&authenticator, Some(wrong), out)),
                 }
@@ -380,28 +393,28 @@ impl Asking<'_> {
         }
     }
 
-    /// Who may do this; `None`: anyone.
-    fn who(&self) -> Option<&Who> {
-        match self.is_write() {
-            true => self.policy.write.as_ref(),
-            false => self.policy.read.as_ref(),
-        }
+    /// Who may do this: all of these permit it; none: anyone.
+    fn who(&self) -> &[Who] {
+        self.policy.who(self.question.head.method)
     }
 
     fn permit(&self, identity: Option<&Identity>, out: &mut FieldWriter<'_>) -> Result<(), Asked> {
         let forbidden = || Err(refuse(Status::FORBIDDEN, NOT_YOURS, Why::Permission));
-        let Some(who) = self.who() else {
+        if self.who().is_empty() {
             // What is not writable answers for itself that it is not.
             let is_open = !self.policy.is_writable || self.site.allows_anonymous_writes;
             return match !self.is_write() || is_open {
                 true => Ok(()),
                 false => forbidden(),
             };
-        };
-        match who.allows(identity) {
-            Permitted::Yes => Ok(()),
-            Permitted::No => forbidden(),
-            Permitted::AskForCredential => match &self.site.authenticator {
+        }
+        let answers = || self.who().iter().map(|who| who.allows(identity));
+        if answers().any(|answer| answer == Permitted::No) {
+            return forbidden();
+        }
+        match answers().any(|answer| answer == Permitted::AskForCredential) {
+            false => Ok(()),
+            true => match &self.site.authenticator {
                 Some(authenticator) => Err(challenge(&authenticator.load(), None, out)),
                 None => forbidden(),
             },
@@ -428,12 +441,16 @@ fn challenge(
     out: &mut FieldWriter<'_>,
 ) -> Asked {
     let challenges = authenticator.challenge(why);
+    let reason = match why {
+        Some(_) => Why::Credential,
+        None => Why::NoCredential,
+    };
     for challenge in challenges {
         out.field("WWW-Authenticate", challenge.as_bytes());
     }
     match challenges.is_empty() {
-        true => refuse(Status::FORBIDDEN, NOT_YOURS, Why::Credential),
-        false => refuse(Status::UNAUTHORIZED, "", Why::Credential),
+        true => refuse(Status::FORBIDDEN, NOT_YOURS, reason),
+        false => refuse(Status::UNAUTHORIZED, "", reason),
     }
 }
 

@@ -69,7 +69,9 @@ pub(super) fn reply<'a>(
     question: Question<'_>,
 ) -> (Reply<'a>, Option<SiteId>) {
     let request = question.request;
-    if let Some((reception, _)) = &mut reception {
+    if let Some((reception, visit)) = &mut reception {
+        // Who looks at the counters does not move them.
+        visit.is_told = !question.is_for_metrics;
         let told = (question.is_for_metrics, question.is_draining);
         if let Some(answer) = reception.answer(request, told) {
             return (Reply::Made(answer), None);
@@ -149,7 +151,7 @@ fn count_refused(counters: &Counters, why: gate::Why) {
         gate::Why::Address => counters.on_refused(Refusal::Address),
         gate::Why::Limit => counters.on_refused(Refusal::Rate),
         gate::Why::Credential => counters.on_auth_failure(),
-        gate::Why::Permission => {}
+        gate::Why::NoCredential | gate::Why::Permission => {}
     }
 }
 
