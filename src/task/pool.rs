@@ -63,8 +63,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of at most `threads` threads for each urgency but `Elsewhere`, before each of which at
-    /// most `waiting_max` jobs wait. No thread is started yet.
+    /// A pool of at most `threads` threads for each urgency but `Elsewhere`, before each of which
+    /// at most `waiting_max` jobs wait. No thread is started yet.
     pub fn new(threads: usize, waiting_max: usize) -> Pool {
         let crew = |urgency| {
             let threads = match urgency {

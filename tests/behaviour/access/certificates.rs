@@ -142,16 +142,13 @@ fn a_certificate_names_nobody_unless_it_is_said() {
     let (site, keys, authority) = (site(), Keys::new(), Authority::new());
     let trusted = secret(&site, "ca.pem", &authority.pem);
     let users = users(&site, &["anna"]);
-    let flags = [
-        "--tls-client-ca",
-        &trusted,
-        "--users",
-        &users,
-        "--access",
-        "/users/** read=users",
-        "--access",
-        "/private/** read=cert:machine.one",
-    ];
+    let flags = format!(
+        "--tls-client-ca={trusted}
+         --users={users}
+         --access=/users/** read=users
+         --access=/private/** read=cert:machine.one"
+    );
+    let flags = lines(&flags);
     let server = keys.server(ENGINE, &site, &flags);
     let one = authority.issue("machine.one");
     let mut client = http1(&keys, &server, Some(&one));
@@ -170,13 +167,12 @@ fn a_certificate_names_nobody_unless_it_is_said() {
 fn who_has_issued_a_certificate_must_be_trusted() {
     let (site, keys, authority) = (site(), Keys::new(), Authority::new());
     let trusted = secret(&site, "ca.pem", &authority.pem);
-    let flags = [
-        "--tls-client-ca",
-        &trusted,
-        "--client-cert-users",
-        "--access",
-        "read=cert:machine.one",
-    ];
+    let flags = format!(
+        "--tls-client-ca={trusted}
+         --client-cert-users
+         --access=read=cert:machine.one"
+    );
+    let flags = lines(&flags);
     let server = keys.server(ENGINE, &site, &flags);
     let forged = Authority::new().issue("machine.one");
     for shown in [None, Some(&forged)] {

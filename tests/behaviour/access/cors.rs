@@ -62,20 +62,15 @@ fn assert_not_allowed(answer: &Answer, what: &str) {
 pub(crate) fn every_answer_says_who_may_read_it(engine: Engine) {
     let (site, keys) = (site(), Keys::new());
     let users = users(&site, &["anna"]);
-    let flags = [
-        "--cors",
-        RULE,
-        "--users",
-        &users,
-        "--access",
-        "/api/private/** read=users",
-        "--redirect",
-        "/api/old /api/a 302",
-        "--limit",
-        "/api/few 1/h burst=1 by=header:X-Key",
-        "--header",
-        "/api/** Vary: Accept-Language",
-    ];
+    let flags = format!(
+        "--cors={RULE}
+         --users={users}
+         --access=/api/private/** read=users
+         --redirect=/api/old /api/a 302
+         --limit=/api/few 1/h burst=1 by=header:X-Key
+         --header=/api/** Vary: Accept-Language"
+    );
+    let flags = lines(&flags);
     let server = keys.server(engine, &site, &flags);
     let etag = server.get("/api/a").field("etag").unwrap().to_owned();
     for (number, (name, mut wire)) in all_ways(&server, &keys).into_iter().enumerate() {
@@ -132,90 +127,76 @@ pub(crate) fn every_answer_says_who_may_read_it(engine: Engine) {
     }
 }
 
+/// What a preflight wants to send besides.
+const WANTS: [(&str, &str); 1] = [("Access-Control-Request-Headers", "content-type,x-a")];
+
 /// A preflight is answered whatever stands at its path, whoever may read it.
 pub(crate) fn preflights_touch_nothing(engine: Engine) {
     let (site, keys) = (site(), Keys::new());
     let users = users(&site, &["anna"]);
-    let flags = [
-        "--cors",
-        "/api/** https://app.example; credentials; max-age=90s",
-        "--cors",
-        "/api/narrow/** https://app.example; methods=GET, PUT; headers=X-A, X-B",
-        "--cors",
-        "/api/home/** https://app.example; private-network",
-        "--cors",
-        "/open/** *",
-        "--users",
-        &users,
-        "--access",
-        "/api/private/** read=users",
-        "--limit",
-        "/api/** 1/h burst=1",
-    ];
-    let server = keys.server(engine, &site, &flags);
-    for (name, mut wire) in all_ways(&server, &keys) {
+    let flags = format!(
+        "--cors=/api/** https://app.example; credentials; max-age=90s
+         --cors=/api/narrow/** https://app.example; methods=GET, PUT; headers=X-A, X-B
+         --cors=/api/home/** https://app.example; private-network
+         --cors=/open/** *
+         --users={users}
+         --access=/api/private/** read=users
+         --limit=/api/** 1/h burst=1"
+    );
+    let server = keys.server(engine, &site, &lines(&flags));
+    for (_, mut wire) in all_ways(&server, &keys) {
         let mut ask = |path: &str, origin: &str, more: Fields<'_>| {
             let fields = [("Origin", origin), ("Access-Control-Request-Method", "PUT")];
             let answer = wire.say("OPTIONS", path, &[&fields, more].concat());
-            assert_eq!(answer.status, 204, "{path} {name}");
+            assert_eq!(answer.status, 204, "{path}");
             assert_eq!(answer.field("content-length"), None, "RFC 9110 §8.6");
             assert!(answer.body.is_empty());
             answer
         };
-        let wants = [("Access-Control-Request-Headers", "content-type,x-a")];
-        for path in [
-            "/api/a",
-            "/api/none",
-            "/api/private/b",
-            "/api/",
-            "/api/a?b=c",
-        ] {
-            let answer = ask(path, APP, &wants);
-            assert_allowed(&answer, APP, path);
-            let field = |name: &str| answer.field(&format!("access-control-{name}"));
-            assert_eq!(field("allow-headers"), Some("content-type,x-a"));
-            assert_eq!(field("max-age"), Some("90"));
-            let methods = field("allow-methods").unwrap();
-            assert!(
-                methods.split(", ").any(|method| method == "PUT"),
-                "{methods}"
-            );
-            let vary = vary(&answer);
-            for name in ["method", "headers", "private-network"] {
-                let name = format!("access-control-request-{name}");
-                assert!(vary.contains(&name), "{vary:?}");
-            }
-            assert_not_allowed(&ask(path, "https://evil.example", &wants), path);
+        for path in ["/api/a", "/api/none", "/api/private/b", "/api/", "/api/a?b"] {
+            assert_tells_all(&ask(path, APP, &WANTS));
+            assert_not_allowed(&ask(path, "https://evil.example", &WANTS), path);
         }
         // What a preflight asks for cannot break out of its field.
         let strange = [("Access-Control-Request-Headers", "x-a;y, \"z\"")];
         let answer = ask("/api/a", APP, &strange);
-        assert_eq!(answer.field("access-control-allow-headers"), None);
-        let answer = ask("/api/narrow/x", APP, &wants);
-        assert_eq!(
-            answer.field("access-control-allow-methods"),
-            Some("GET, PUT")
-        );
-        assert_eq!(
-            answer.field("access-control-allow-headers"),
-            Some("X-A, X-B")
-        );
-        assert_eq!(answer.field("access-control-allow-credentials"), None);
+        assert_eq!(told(&answer, "allow-headers"), None);
+        let answer = ask("/api/narrow/x", APP, &WANTS);
+        assert_eq!(told(&answer, "allow-methods"), Some("GET, PUT"));
+        assert_eq!(told(&answer, "allow-headers"), Some("X-A, X-B"));
+        assert_eq!(told(&answer, "allow-credentials"), None);
         let near = [("Access-Control-Request-Private-Network", "true")];
-        let network = "access-control-allow-private-network";
-        assert_eq!(ask("/api/home/x", APP, &near).field(network), Some("true"));
-        assert_eq!(ask("/api/home/x", APP, &[]).field(network), None);
-        assert_eq!(ask("/api/a", APP, &near).field(network), None);
-        let answer = ask("/open/x", "null", &wants);
-        assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
-        assert_eq!(answer.field("access-control-allow-credentials"), None);
+        let network = |answer: Answer| told(&answer, "allow-private-network").map(str::to_owned);
+        assert_eq!(network(ask("/api/home/x", APP, &near)).unwrap(), "true");
+        assert_eq!(network(ask("/api/home/x", APP, &[])), None);
+        assert_eq!(network(ask("/api/a", APP, &near)), None);
+        let answer = ask("/open/x", "null", &WANTS);
+        assert_eq!(told(&answer, "allow-origin"), Some("*"));
+        assert_eq!(told(&answer, "allow-credentials"), None);
         // Not a preflight: the server says what it can do.
         let answer = wire.say("OPTIONS", "/open/x", &[("Origin", APP)]);
-        assert!(
-            answer
-                .field("allow")
-                .is_some_and(|allow| allow.contains("GET"))
-        );
+        let allow = answer.field("allow").unwrap();
+        assert!(allow.contains("GET"), "{allow}");
+    }
+}
+
+/// A field about other origins.
+fn told<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    answer.field(&format!("access-control-{name}"))
+}
+
+/// The answer to an allowed preflight that `WANTS`.
+#[track_caller]
+fn assert_tells_all(answer: &Answer) {
+    assert_allowed(answer, APP, "a preflight");
+    assert_eq!(told(answer, "allow-headers"), Some("content-type,x-a"));
+    assert_eq!(told(answer, "max-age"), Some("90"));
+    let methods = told(answer, "allow-methods").unwrap();
+    assert!(methods.split(", ").any(|one| one == "PUT"), "{methods}");
+    let vary = vary(answer);
+    for name in ["method", "headers", "private-network"] {
+        let name = format!("access-control-request-{name}");
+        assert!(vary.contains(&name), "{vary:?}");
     }
 }
 
@@ -241,14 +222,12 @@ fn answers_for_any_origin_are_the_same_for_all() {
 #[test]
 fn the_last_rule_that_is_for_a_path_counts() {
     let site = site();
-    let flags = [
-        "--cors",
-        "https://app.example",
-        "--cors",
-        "/api/** https://other.example",
-        "--cors",
-        "/api/a https://app.example; credentials",
-    ];
+    let flags = format!(
+        "--cors=https://app.example
+         --cors=/api/** https://other.example
+         --cors=/api/a https://app.example; credentials"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
     let mut client = server.connect();
     for (path, allowed) in [("/c", true), ("/api/private/b", false), ("/api/a", true)] {

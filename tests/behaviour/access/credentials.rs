@@ -131,7 +131,10 @@ fn an_unknown_user_takes_as_long_as_a_wrong_password() {
                 let source = format!("127.0.{network}.{number}");
                 let mut client = connect_from(&source, server.address());
                 let began = Instant::now();
-                let answer = get(&mut client, &basic(name, &format!("wrong {number}")));
+                let answer = get(
+                    &mut client,
+                    &basic(name, &format!("wrong {network} {number}")),
+                );
                 assert_eq!(answer.status, 401);
                 began.elapsed()
             })

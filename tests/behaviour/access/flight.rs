@@ -21,16 +21,13 @@ pub(crate) fn too_many_slow_answers_are_refused(engine: Engine) {
         "HTTP/1.1 204 No\r\n".to_owned()
     });
     let rule = judge.rule("/slow/**");
-    let flags = [
-        "--forward-auth",
-        &rule,
-        "--max-in-flight",
-        "2",
-        "--metrics",
-        "127.0.0.1:0/metrics",
-        "--cors",
-        "*",
-    ];
+    let flags = format!(
+        "--forward-auth={rule}
+         --max-in-flight=2
+         --metrics=127.0.0.1:0/metrics
+         --cors=*"
+    );
+    let flags = lines(&flags);
     let server = Server::of(engine, &site, &flags);
     assert_eq!(server.get("/a").status, 200);
     let mut first = server.connect();

@@ -124,16 +124,13 @@ pub(crate) fn another_server_decides(engine: Engine) {
     let (site, keys, judge) = (site(), Keys::new(), Judge::new(door));
     let log = site.outside("access.log");
     let (rule, log) = (judge.rule("/app/**"), log.to_str().unwrap());
-    let flags = [
-        "--forward-auth",
-        &rule,
-        "--forward-auth-copy",
-        "X-User",
-        "--access-log",
-        "json",
-        "--log-file",
-        log,
-    ];
+    let flags = format!(
+        "--forward-auth={rule}
+         --forward-auth-copy=X-User
+         --access-log=json
+         --log-file={log}"
+    );
+    let flags = lines(&flags);
     let server = keys.server(engine, &site, &flags);
     for (name, mut wire) in all_ways(&server, &keys) {
         let mut say = |cookie: &str| {
@@ -252,7 +249,12 @@ fn an_answer_is_remembered_for_as_long_as_it_says_and_for_the_same_question() {
 fn rules_know_the_user_that_the_other_server_names() {
     let (site, judge) = (site(), Judge::new(door));
     let rule = judge.rule("/app/**");
-    let flags = ["--forward-auth", &rule, "--access", "/app/b read=user:kept"];
+    let flags = format!(
+        "--forward-auth={rule}
+         --forward-auth-copy=X-User
+         --access=/app/b read=user:kept"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
     let mut client = server.connect();
     for (cookie, path, status) in [
@@ -273,11 +275,29 @@ fn a_server_that_cannot_be_asked_lets_nobody_in() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    let rule = format!("/app/** http://{closed}/verify");
-    let server = Server::of(ENGINE, &site, &["--forward-auth", &rule]);
+    let hung = Judge::new(|_| {
+        sleep(Duration::from_secs(7));
+        String::new()
+    });
+    let rules = [
+        format!("/app/** http://{closed}/verify"),
+        hung.rule("/hung/**"),
+    ];
+    let flags = ["--forward-auth", &rules[0], "--forward-auth", &rules[1]];
+    let server = Server::of(ENGINE, &site, &flags);
+    let mut waiting = server.connect();
+    waiting.send("GET /hung/a HTTP/1.1\r\nHost: a\r\n\r\n");
+    // Who waits for a long time holds up nobody else.
+    let began = Instant::now();
     for (name, mut wire) in both_ways(&server) {
         assert_eq!(wire.say("GET", "/app/a", &[]).status, 502, "{name}");
         assert_eq!(wire.say("GET", "/open", &[]).status, 200, "{name}");
     }
     eventually("a warning", || server.has_logged("cannot be asked"));
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(waiting.answer().status, 502);
 }

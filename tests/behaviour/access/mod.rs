@@ -1,5 +1,5 @@
-//! Who may do what, how often, and what is told of it: origins, credentials, permissions, addresses,
-//! limits, errors, the access log, counters.
+//! Who may do what, how often, and what is told of it: origins, credentials, permissions,
+//! addresses, limits, errors, the access log, counters.
 //!
 //! What stands in the way of every request runs on every engine and over every protocol. What only
 //! a rule or a file decides is the same on all engines, and runs once.
@@ -84,6 +84,11 @@ impl<S: Read + Write> Speaks for Http2<S> {
         let id = self.ask(method, path, &fields.collect::<Vec<_>>());
         self.answer(id)
     }
+}
+
+/// Flags that stand in lines.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).collect()
 }
 
 /// One connection for each protocol, clear and over TLS, with its name.

@@ -91,21 +91,16 @@ fn no_spelling_gets_around_a_rule() {
     let users = users(&site, &["anna"]);
     for slashes in ["add", "remove", "ignore"] {
         for clean in ["off", "serve", "redirect"] {
-            let flags = [
-                "--users",
-                &users,
-                "--access",
-                "/private/** read=users",
-                "--access",
-                "/page.html read=users",
-                "--access",
-                "/closed/index.html read=users",
-                "--trailing-slash",
-                slashes,
-                "--clean-urls",
-                clean,
-                "--list",
-            ];
+            let flags = format!(
+                "--users={users}
+                 --access=/private/** read=users
+                 --access=/page.html read=users
+                 --access=/closed/index.html read=users
+                 --trailing-slash={slashes}
+                 --clean-urls={clean}
+                 --list"
+            );
+            let flags = lines(&flags);
             let server = Server::of(ENGINE, &site, &flags);
             for path in [
                 "/private/a",
@@ -168,14 +163,13 @@ fn no_spelling_gets_around_a_rule() {
 fn an_answer_that_is_remembered_is_not_for_all() {
     let site = site();
     let tokens = tokens(&site, "robot", "");
-    let flags = [
-        "--tokens",
-        &tokens,
-        "--access",
-        "/private/** read=users",
-        "--workers",
-        "2",
-    ];
+    let flags = format!(
+        "--tokens={tokens}
+         --access=/private/** read=users
+         --workers
+         2"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
     let robot = bearer(TOKEN);
     let (known, other) = (
@@ -252,16 +246,13 @@ fn reading_and_writing_are_permitted_by_path_user_and_scope() {
 fn a_write_that_another_page_sends_is_refused() {
     let site = Site::of(&[("notes/a", b"alpha")]);
     let users = users(&site, &["anna"]);
-    let flags = [
-        "--users",
-        &users,
-        "--writable",
-        "/**",
-        "--access",
-        "write=users",
-        "--cors",
-        "https://app.example; credentials",
-    ];
+    let flags = format!(
+        "--users={users}
+         --writable=/**
+         --access=write=users
+         --cors=https://app.example; credentials"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
     let anna = basic("anna", PASSWORD);
     let origins = [

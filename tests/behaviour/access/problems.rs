@@ -10,26 +10,64 @@ fn site() -> Site {
 /// A browser's wishes.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/problem+json";
+
+/// What is accepted, and the form that comes.
+const FORMS: [(Option<&str>, &str); 7] = [
+    (None, TEXT),
+    (Some("*/*"), TEXT),
+    (Some("image/png"), TEXT),
+    (Some(BROWSER), HTML),
+    (Some("application/json"), JSON),
+    (Some("application/problem+json"), JSON),
+    (Some("text/html;q=0.5, application/*"), JSON),
+];
+
+/// The error has this form; how its request is called.
+#[track_caller]
+fn check_form(answer: &Answer, form: &str, what: &str) -> String {
+    assert_eq!(answer.field("content-type"), Some(form), "{what}");
+    assert!(answer.values("vary").contains(&"Accept"), "{what}");
+    assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
+    let id = answer.field("x-request-id").expect(what).to_owned();
+    let (text, status) = (
+        String::from_utf8(answer.body.clone()).unwrap(),
+        answer.status,
+    );
+    match form {
+        JSON => {
+            let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(problem["status"], status, "{what}");
+            assert_eq!(problem["request_id"], id, "{what}");
+            assert_eq!(problem["type"], "about:blank");
+            assert!(problem["title"].is_string() && problem["detail"].is_string());
+        }
+        HTML => {
+            assert!(text.contains(&id), "{text}");
+            assert!(text.contains(&status.to_string()), "{text}");
+            assert!(answer.field("content-security-policy").is_some());
+        }
+        _ => assert!(text.starts_with(&status.to_string()), "{text}"),
+    }
+    id
+}
+
 pub(crate) fn errors_come_in_the_form_that_is_wanted(engine: Engine) {
     let (site, keys) = (site(), Keys::new());
     let users = users(&site, &["anna"]);
     let log = site.outside("access.log");
     let log = log.to_str().unwrap();
-    let flags = [
-        "--users",
-        &users,
-        "--access",
-        "/private/** read=users",
-        "--deny",
-        "/denied/** any",
-        "--limit",
-        "/few 1/h burst=1 by=header:X-Key",
-        "--access-log",
-        "json",
-        "--log-file",
-        log,
-    ];
-    let server = keys.server(engine, &site, &flags);
+    let flags = format!(
+        "--users={users}
+         --access=/private/** read=users
+         --deny=/denied/** any
+         --limit=/few 1/h burst=1 by=header:X-Key
+         --access-log=json
+         --log-file={log}"
+    );
+    let server = keys.server(engine, &site, &lines(&flags));
     let mut names = Vec::new();
     for (name, mut wire) in all_ways(&server, &keys) {
         let key = ("X-Key", name);
@@ -44,75 +82,38 @@ pub(crate) fn errors_come_in_the_form_that_is_wanted(engine: Engine) {
             ("GET", "/few", 429),
             ("GET", "/%00", 400),
         ];
-        for (method, path, status) in rows {
-            for (accept, form) in [
-                (None, "text/plain; charset=utf-8"),
-                (Some("*/*"), "text/plain; charset=utf-8"),
-                (Some("image/png"), "text/plain; charset=utf-8"),
-                (Some(BROWSER), "text/html; charset=utf-8"),
-                (Some("application/json"), "application/problem+json"),
-                (Some("application/problem+json"), "application/problem+json"),
-                (
-                    Some("text/html;q=0.5, application/*"),
-                    "application/problem+json",
-                ),
-            ] {
-                let mut fields = vec![key];
-                fields.extend(accept.map(|accept| ("Accept", accept)));
-                let answer = wire.say(method, path, &fields);
-                let what = format!("{method} {path} {accept:?} over {name}");
-                assert_eq!(answer.status, status, "{what}");
-                assert_eq!(answer.field("content-type"), Some(form), "{what}");
-                assert!(answer.values("vary").contains(&"Accept"), "{what}");
-                assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
-                let id = answer.field("x-request-id").expect(&what).to_owned();
-                let text = String::from_utf8(answer.body.clone()).unwrap();
-                match form {
-                    "application/problem+json" => {
-                        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
-                        assert_eq!(problem["status"], status, "{what}");
-                        assert_eq!(problem["request_id"], id, "{what}");
-                        assert_eq!(problem["type"], "about:blank");
-                        assert!(problem["title"].is_string() && problem["detail"].is_string());
-                    }
-                    "text/html; charset=utf-8" => {
-                        assert!(
-                            text.contains(&id) && text.contains(&status.to_string()),
-                            "{text}"
-                        );
-                        assert!(answer.field("content-security-policy").is_some());
-                    }
-                    _ => assert!(text.starts_with(&status.to_string()), "{text}"),
-                }
-                names.push((id, status));
-                if method == "GET" {
-                    let head = wire.say("HEAD", path, &fields);
-                    assert_eq!((head.status, head.body.len()), (status, 0), "{what}");
-                    assert_eq!(head.field("content-type"), Some(form), "{what}");
-                    names.push((head.field("x-request-id").unwrap().to_owned(), status));
-                }
+        for ((method, path, status), (accept, form)) in rows
+            .into_iter()
+            .flat_map(|row| FORMS.map(|form| (row, form)))
+        {
+            let mut fields = vec![key];
+            fields.extend(accept.map(|accept| ("Accept", accept)));
+            let answer = wire.say(method, path, &fields);
+            let what = format!("{method} {path} {accept:?} over {name}");
+            assert_eq!(answer.status, status, "{what}");
+            names.push((check_form(&answer, form, &what), status));
+            if method == "GET" {
+                let head = wire.say("HEAD", path, &fields);
+                assert_eq!((head.status, head.body.len()), (status, 0), "{what}");
+                assert_eq!(head.field("content-type"), Some(form), "{what}");
+                names.push((head.field("x-request-id").unwrap().to_owned(), status));
             }
         }
         assert_eq!(wire.say("GET", "/a", &[]).field("x-request-id"), None);
     }
     eventually("all lines", || json_lines(log).len() == names.len() + 2 * 4);
     let lines = json_lines(log);
-    let logged: std::collections::HashMap<&str, u64> = lines
+    let logged = lines
         .iter()
-        .map(|line| {
-            (
-                line["id"].as_str().unwrap(),
-                line["status"].as_u64().unwrap(),
-            )
-        })
-        .collect();
+        .map(|line| (line["id"].as_str().unwrap(), &line["status"]));
+    let logged: std::collections::HashMap<_, _> = logged.collect();
     assert_eq!(
         logged.len(),
         lines.len(),
         "no two requests are called alike"
     );
     for (id, status) in &names {
-        assert_eq!(logged.get(&**id), Some(&u64::from(*status)), "{id}");
+        assert_eq!(*logged[&**id], *status, "{id}");
     }
 }
 
@@ -182,15 +183,13 @@ fn only_a_trusted_peer_names_a_request() {
     let site = site();
     let log = site.outside("access.log");
     let log = log.to_str().unwrap();
-    let flags = [
-        "--request-id",
-        "--trusted-proxies",
-        "127.0.0.9",
-        "--access-log",
-        "json",
-        "--log-file",
-        log,
-    ];
+    let flags = format!(
+        "--request-id
+         --trusted-proxies=127.0.0.9
+         --access-log=json
+         --log-file={log}"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
     let mut told = Vec::new();
     let mut ask = |source: &str, sent: Option<&str>| {

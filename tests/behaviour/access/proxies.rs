@@ -36,81 +36,67 @@ fn v2_of_v6() -> Vec<u8> {
     v2(0x21, 0x21, &block)
 }
 
+const V1: &[u8] = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 80\r\n";
+const V1_OF_V6: &[u8] = b"PROXY TCP6 2001:db8::7 ::1 4711 80\r\n";
+const V1_OF_ANOTHER: &[u8] = b"PROXY TCP4 198.51.100.1 127.0.0.1 4711 80\r\n";
+
+/// Nine requests behind this header, over every protocol.
+fn ask_behind(header: &[u8], server: &Server, keys: &Keys, status: u16) {
+    let open = |address| {
+        let mut socket = connect_tcp(address);
+        socket.write_all(header).unwrap();
+        socket
+    };
+    let secure = |protocol| {
+        let config = keys.config(&rustls::version::TLS13, protocol);
+        stream(&config, open(server.tls_address()))
+    };
+    // In one write with what follows, and alone.
+    let mut joined = server.connect();
+    joined.send([header, b"GET /admin/b HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+    assert_eq!(joined.answer().status, status, "{}", header.escape_ascii());
+    let mut clear = Client::new(open(server.address()));
+    sleep(Duration::from_millis(20));
+    let mut streams = Http2::begin(open(server.address()), &[]);
+    let mut http1 = Client::new(secure("http/1.1"));
+    let mut http2 = Http2::begin(secure("h2"), &[]);
+    let wires: [&mut dyn Speaks; 4] = [&mut clear, &mut http1, &mut streams, &mut http2];
+    for wire in wires {
+        for _ in 0..2 {
+            let answer = wire.say("GET", "/admin/b", &[]);
+            assert_eq!(answer.status, status, "{}", header.escape_ascii());
+        }
+    }
+}
+
 pub(crate) fn a_header_before_everything_says_who_comes(engine: Engine) {
     let (site, keys) = (site(), Keys::new());
     let log = site.outside("access.log");
     let log = log.to_str().unwrap();
-    let flags = [
-        "--proxy-protocol",
-        "--allow",
-        ALLOW,
-        "--access-log",
-        "json",
-        "--log-file",
-        log,
-        "--health",
-        "/healthz",
-    ];
-    let server = keys.server(engine, &site, &flags);
-    let headers: [(Vec<u8>, &str, u16); 6] = [
-        (
-            b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 80\r\n".to_vec(),
-            "192.0.2.7",
-            200,
-        ),
-        (
-            b"PROXY TCP6 2001:db8::7 ::1 4711 80\r\n".to_vec(),
-            "2001:db8::7",
-            200,
-        ),
-        (
-            b"PROXY TCP4 198.51.100.1 127.0.0.1 4711 80\r\n".to_vec(),
-            "198.51.100.1",
-            403,
-        ),
-        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1", 403),
-        (v2_of_v4(), "192.0.2.7", 200),
-        (v2_of_v6(), "2001:db8::7", 200),
+    let flags = format!(
+        "--proxy-protocol
+         --allow={ALLOW}
+         --access-log=json
+         --log-file={log}"
+    );
+    let server = keys.server(engine, &site, &lines(&flags));
+    let headers: [(&[u8], &str, u16); 6] = [
+        (V1, "192.0.2.7", 200),
+        (V1_OF_V6, "2001:db8::7", 200),
+        (V1_OF_ANOTHER, "198.51.100.1", 403),
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1", 403),
+        (&v2_of_v4(), "192.0.2.7", 200),
+        (&v2_of_v6(), "2001:db8::7", 200),
     ];
     let mut expected = Vec::new();
-    let (secure1, secure2) = (
-        keys.config(&rustls::version::TLS13, "http/1.1"),
-        keys.config(&rustls::version::TLS13, "h2"),
-    );
-    for (header, address, status) in &headers {
-        // Alone, and in one write with what follows.
-        let mut clear = server.connect();
-        clear.send(header);
-        sleep(Duration::from_millis(20));
-        let mut joined = server.connect();
-        joined.send([&header[..], b"GET /admin/b HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
-        let answer = joined.answer();
-        assert_eq!(answer.status, *status, "{}", header.escape_ascii());
-        let secure = |config| {
-            let mut socket = connect_tcp(server.tls_address());
-            socket.write_all(header).unwrap();
-            stream(config, socket)
-        };
-        let mut streams = {
-            let mut socket = connect_tcp(server.address());
-            socket.write_all(header).unwrap();
-            Http2::begin(socket, &[])
-        };
-        let mut http1 = Client::new(secure(&secure1));
-        let mut http2 = Http2::begin(secure(&secure2), &[]);
-        let wires: [&mut dyn Speaks; 4] = [&mut clear, &mut http1, &mut streams, &mut http2];
-        for wire in wires {
-            for _ in 0..2 {
-                let answer = wire.say("GET", "/admin/b", &[]);
-                assert_eq!(answer.status, *status, "{}", header.escape_ascii());
-            }
-        }
-        expected.extend(std::iter::repeat_n(*address, 9));
+    for (header, address, status) in headers {
+        ask_behind(header, &server, &keys, status);
+        expected.extend(std::iter::repeat_n(address, 9));
     }
     // In any pieces.
-    for header in [headers[0].0.clone(), v2_of_v4()] {
+    for header in [V1, &v2_of_v4()] {
         let mut client = server.connect();
-        for byte in &header {
+        for byte in header {
             client.send([*byte]);
             sleep(Duration::from_millis(1));
         }
@@ -119,10 +105,8 @@ pub(crate) fn a_header_before_everything_says_who_comes(engine: Engine) {
     }
     eventually("all lines", || json_lines(log).len() >= expected.len());
     let lines = json_lines(log);
-    let mut addresses: Vec<&str> = lines
-        .iter()
-        .filter_map(|line| line["address"].as_str())
-        .collect();
+    let addresses = lines.iter().filter_map(|line| line["address"].as_str());
+    let mut addresses: Vec<&str> = addresses.collect();
     addresses.sort_unstable();
     expected.sort_unstable();
     assert_eq!(addresses, expected);
@@ -131,13 +115,12 @@ pub(crate) fn a_header_before_everything_says_who_comes(engine: Engine) {
 #[test]
 fn what_is_no_header_ends_the_connection() {
     let (site, keys) = (site(), Keys::new());
-    let flags = [
-        "--proxy-protocol",
-        "--header-timeout",
-        "1s",
-        "--handshake-timeout",
-        "1s",
-    ];
+    let flags = format!(
+        "--proxy-protocol
+         --header-timeout=1s
+         --handshake-timeout=1s"
+    );
+    let flags = lines(&flags);
     let server = keys.server(ENGINE, &site, &flags);
     let long = [&b"PROXY TCP4 "[..], &[b'1'; 200]].concat();
     let hostile: [Vec<u8>; 12] = [
@@ -164,28 +147,33 @@ fn what_is_no_header_ends_the_connection() {
         }
     }
     // A header that never ends has a deadline, and so has one that never begins.
-    for begun in [
-        &b""[..],
+    let begun: [&[u8]; 3] = [
+        b"",
         b"PROXY TCP4 192.0.2.7",
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c",
-    ] {
-        for address in [server.address(), server.tls_address()] {
+    ];
+    let began = Instant::now();
+    let waiting: Vec<Client> = [server.address(), server.tls_address()]
+        .into_iter()
+        .flat_map(|address| begun.map(|bytes| (address, bytes)))
+        .map(|(address, bytes)| {
             let mut client = Client::connect(address);
-            client.send(begun);
-            let began = Instant::now();
-            let ended = client.end();
-            assert!(
-                !matches!(ended, End::Closed(1..)),
-                "{ended:?} {}",
-                begun.escape_ascii()
-            );
-            assert!(began.elapsed() < Duration::from_secs(8));
-        }
+            client.send(bytes);
+            client
+        })
+        .collect();
+    for mut client in waiting {
+        let ended = client.end();
+        assert!(matches!(ended, End::Closed(_) | End::Reset), "{ended:?}");
     }
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
     // A second header is a request like any other nonsense.
     let mut client = server.connect();
-    let header = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 80\r\n";
-    client.send([&header[..], header, b"\r\n"].concat());
+    client.send([V1, V1, b"\r\n"].concat());
     assert_eq!(client.answer().status, 400);
 }
 
@@ -193,20 +181,18 @@ fn what_is_no_header_ends_the_connection() {
 #[test]
 fn a_header_of_a_stranger_is_not_believed() {
     let site = site();
-    let flags = [
-        "--proxy-protocol",
-        "--trusted-proxies",
-        "127.0.0.9",
-        "--allow",
-        ALLOW,
-    ];
+    let flags = format!(
+        "--proxy-protocol
+         --trusted-proxies=127.0.0.9
+         --allow={ALLOW}"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
-    let header = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 80\r\n";
     let mut proxy = connect_from("127.0.0.9", server.address());
-    proxy.send(header);
+    proxy.send(V1);
     assert_eq!(proxy.say("GET", "/admin/b", &[]).status, 200);
     let mut stranger = server.connect();
-    stranger.try_send(header);
+    stranger.try_send(V1);
     assert!(matches!(stranger.end(), End::Closed(0) | End::Reset));
 }
 

@@ -37,14 +37,12 @@ fn get(client: &mut dyn Speaks, path: &str, authorization: &str) -> Answer {
 fn a_listed_token_names_its_user() {
     let site = site();
     let tokens = tokens(&site, "robot", "read admin");
-    let flags = [
-        "--tokens",
-        &tokens,
-        "--access",
-        "/private/** read=user:robot",
-        "--access",
-        "/admin/** read=claim:scope=admin",
-    ];
+    let flags = format!(
+        "--tokens={tokens}
+         --access=/private/** read=user:robot
+         --access=/admin/** read=claim:scope=admin"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
     for (name, mut wire) in both_ways(&server) {
         for path in ["/private/a", "/admin/b"] {
@@ -69,20 +67,15 @@ fn a_listed_token_names_its_user() {
 fn a_signed_token_is_good_for_its_time_and_audience() {
     let site = site();
     let secret = secret(&site, "secret", SECRET);
-    let flags = [
-        "--jwt-secret",
-        &secret,
-        "--jwt-audience",
-        "https://api.example",
-        "--jwt-issuer",
-        "https://id.example",
-        "--jwt-leeway",
-        "5s",
-        "--access",
-        "/private/** read=users",
-        "--access",
-        "/admin/** read=claim:realm_access.roles=admin",
-    ];
+    let flags = format!(
+        "--jwt-secret={secret}
+         --jwt-audience=https://api.example
+         --jwt-issuer=https://id.example
+         --jwt-leeway=5s
+         --access=/private/** read=users
+         --access=/admin/** read=claim:realm_access.roles=admin"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
     let with = |changes: Value| {
         let mut claims = json!({
@@ -137,20 +130,18 @@ fn a_signed_token_is_good_for_its_time_and_audience() {
 fn a_token_that_expires_while_it_is_in_use_is_refused() {
     let site = site();
     let secret = secret(&site, "secret", SECRET);
-    let flags = [
-        "--jwt-secret",
-        &secret,
-        "--jwt-leeway",
-        "0s",
-        "--access",
-        "/private/** read=users",
-    ];
+    let flags = format!(
+        "--jwt-secret={secret}
+         --jwt-leeway=0s
+         --access=/private/** read=users"
+    );
+    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
-    let token = hs256(&json!({"sub": "anna", "exp": now() + 2}));
+    let token = hs256(&json!({"sub": "anna", "exp": now() + 1}));
     let mut client = server.connect();
     assert_eq!(get(&mut client, "/private/a", &token).status, 200);
     assert_eq!(get(&mut client, "/private/a", &token).status, 200);
-    std::thread::sleep(Duration::from_millis(3100));
+    std::thread::sleep(Duration::from_millis(2100));
     assert_eq!(get(&mut client, "/private/a", &token).status, 401);
 }
 
