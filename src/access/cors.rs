@@ -1,4 +1,4 @@
-//! Who may read an answer from another origin (CORS, the Fetch standard §3.2).
+//! Who may read an answer from another origin (CORS, in the Fetch standard).
 
 use std::time::Duration;
 
@@ -205,7 +205,7 @@ impl Cors {
     }
 }
 
-/// True for a preflight (Fetch §4.8): OPTIONS that says for which method it asks.
+/// True for a preflight: OPTIONS that says for which method it asks.
 pub fn is_preflight(head: &RequestHead<'_>) -> bool {
     head.method == Method::Options
         && head.fields.get(crate::http::Known::Origin).is_some()

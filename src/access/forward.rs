@@ -128,7 +128,7 @@ impl ForwardQuestion {
         }
         ForwardQuestion {
             url: Arc::clone(&rule.url),
-            key: key_of(&rule.url, &fields),
+            key: key_of(rule, &fields),
             fields,
             user_fields: Arc::clone(user_fields),
         }
@@ -158,14 +158,17 @@ impl ForwardQuestion {
     }
 }
 
-/// What makes two questions the same: everything that the other server may look at.
-fn key_of(url: &str, fields: &[(String, Vec<u8>)]) -> Option<Box<[u8]>> {
-    let mut key = url.as_bytes().to_vec();
+/// What makes two questions the same: everything that the other server sees.
+fn key_of(rule: &ForwardRule, fields: &[(String, Vec<u8>)]) -> Option<Box<[u8]>> {
+    let mut key = Vec::new();
+    let mut add = |part: &[u8]| {
+        key.extend_from_slice(&(part.len() as u32).to_ne_bytes());
+        key.extend_from_slice(part);
+    };
+    add(rule.url.as_bytes());
     for (name, value) in fields {
-        for part in [name.as_bytes(), value] {
-            key.extend_from_slice(&(part.len() as u32).to_ne_bytes());
-            key.extend_from_slice(part);
-        }
+        add(name.as_bytes());
+        add(value);
     }
     (key.len() <= FORWARD_KEY_BYTES_MAX).then(|| key.into_boxed_slice())
 }

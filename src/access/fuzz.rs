@@ -55,7 +55,7 @@ pub fn fuzz_forwarded(input: &[u8]) {
             .collect();
         let fields = Fields::new(&fields);
         let by = [ForwardedBy::XForwardedFor, ForwardedBy::Forwarded];
-        let by = by[usize::from(input.len() % 2 == 0)];
+        let by = by[input.len() % 2];
         client_address(by, peer, &fields, &trusted)
     };
     assert_eq!(ask(stranger, &said), stranger);

@@ -42,9 +42,9 @@ pub struct SiteAccess {
     pub rules: Arc<AccessRules>,
     /// Where credentials are known.
     pub authenticator: Option<Arc<ArcSwap<Authenticator>>>,
-    /// The subject of a client's certificate names its user.
-    pub has_certificate_users: bool,
     pub allows_anonymous_writes: bool,
+    /// Certificates of clients stand for users.
+    pub knows_certificates: bool,
     /// Fields of the answer to a forwarded question that name the user.
     pub user_fields: Arc<[String]>,
 }
@@ -62,8 +62,8 @@ struct SiteGate {
     authenticator: Option<Arc<ArcSwap<Authenticator>>>,
     memo: CredentialMemo,
     forwarded: ForwardMemo,
-    has_certificate_users: bool,
     allows_anonymous_writes: bool,
+    knows_certificates: bool,
     user_fields: Arc<[String]>,
 }
 
@@ -116,6 +116,8 @@ pub enum Asked {
         status: Status,
         reason: &'static str,
         why: Why,
+        /// Who asks, where that was known by then.
+        identity: Option<Arc<Identity>>,
     },
     /// The same request is to come again, with what was found out.
     Work(Work),
@@ -125,10 +127,9 @@ pub enum Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     Address,
-    /// It brought a credential that is good for nobody.
+    /// A credential that is wrong.
     Credential,
-    /// It brought none where one is asked for.
-    NoCredential,
+    /// None, or one that is good and not enough.
     Permission,
     Limit,
 }
@@ -183,8 +184,8 @@ impl Gate {
                 authenticator: site.authenticator.clone(),
                 memo: CredentialMemo::default(),
                 forwarded: ForwardMemo::default(),
-                has_certificate_users: site.has_certificate_users,
                 allows_anonymous_writes: site.allows_anonymous_writes,
+                knows_certificates: site.knows_certificates,
                 user_fields: Arc::clone(&site.user_fields),
             };
             first_limit += site.rules.limits.len() as u32;
@@ -205,12 +206,16 @@ impl Gate {
         let Question { head, .. } = question;
         let policy = site.policies.of(head.path);
         let origin = head.fields.get_single(Known::Origin);
+        let is_admitted = policy.admits(question.address);
         if let Some(cors) = &policy.cors {
-            if is_preflight(head) && policy.admits(question.address) {
+            if is_admitted && is_preflight(head) {
                 cors.write_preflight(head, out);
                 return Asked::Preflight;
             }
             cors.write(origin, out);
+        }
+        if !is_admitted {
+            return refuse(Status::FORBIDDEN, FROM_HERE, Why::Address);
         }
         let mut asking = Asking {
             site,
@@ -241,20 +246,16 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn ask(&mut self, origin: Option<&[u8]>, out: &mut FieldWriter<'_>) -> Result<Asked, Asked> {
-        if !self.policy.admits(self.question.address) {
-            return Err(refuse(Status::FORBIDDEN, FROM_HERE, Why::Address));
-        }
         self.count(None, out)?;
         let forwarded = self.forward(out)?;
         let identity = match forwarded {
             Some(identity) => identity,
             None => self.identify(out)?,
         };
-        self.count(Some(identity.as_deref()), out)?;
-        self.permit(identity.as_deref(), out)?;
-        if self.is_write() && self.is_forged(origin) {
-            return Err(refuse(Status::FORBIDDEN, FORGED, Why::Permission));
-        }
+        let may = self.count(Some(identity.as_deref()), out);
+        let may = may.and_then(|()| self.permit(identity.as_deref(), out));
+        let may = may.and_then(|()| self.check_origin(origin));
+        may.map_err(|asked| asked.by(&identity))?;
         Ok(Asked::Passed(Passed {
             identity,
             is_writable: self.policy.is_writable,
@@ -371,7 +372,7 @@ impl Asking<'_> {
             _ => {
                 let authorization = fields.get_single(Known::Authorization);
                 let certificate = self.question.certificate;
-                let certificate = certificate.filter(|_| self.site.has_certificate_users);
+                let certificate = certificate.filter(|_| self.site.knows_certificates);
                 let memo = &mut self.site.memo;
                 memo.check(&authenticator, authorization, certificate, now)
             }
@@ -421,16 +422,35 @@ impl Asking<'_> {
         }
     }
 
-    /// A write that a page of another origin has its visitor send, with the visitor's certificate
-    /// or password, though nobody allows that page anything.
-    fn is_forged(&self, origin: Option<&[u8]>) -> bool {
+    /// Refuses a write that a page of another origin has its visitor send, with the visitor's
+    /// certificate or password, though nobody allows that page anything.
+    fn check_origin(&self, origin: Option<&[u8]>) -> Result<(), Asked> {
         let head = self.question.head;
-        let Some(origin) = origin else {
-            return head.fields.is_repeated(Known::Origin);
+        if !self.policy.is_writable || !self.is_write() {
+            return Ok(());
+        }
+        let is_forged = match origin {
+            None => head.fields.is_repeated(Known::Origin),
+            Some(origin) => {
+                let cors = self.policy.cors.as_ref();
+                let is_allowed = cors.is_some_and(|cors| cors.allows(origin));
+                !is_allowed && is_cross_origin(origin, head)
+            }
         };
-        let cors = self.policy.cors.as_ref();
-        let is_allowed = cors.is_some_and(|cors| cors.allows(origin));
-        self.policy.is_writable && !is_allowed && is_cross_origin(origin, head)
+        match is_forged {
+            true => Err(refuse(Status::FORBIDDEN, FORGED, Why::Permission)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Asked {
+    /// The same, said to somebody who is known.
+    fn by(mut self, who: &Option<Arc<Identity>>) -> Asked {
+        if let Asked::Refused { identity, .. } = &mut self {
+            identity.clone_from(who);
+        }
+        self
     }
 }
 
@@ -441,16 +461,18 @@ fn challenge(
     out: &mut FieldWriter<'_>,
 ) -> Asked {
     let challenges = authenticator.challenge(why);
-    let reason = match why {
-        Some(_) => Why::Credential,
-        None => Why::NoCredential,
-    };
     for challenge in challenges {
         out.field("WWW-Authenticate", challenge.as_bytes());
     }
+    let is_wrong = why.is_some();
+    let why = if is_wrong {
+        Why::Credential
+    } else {
+        Why::Permission
+    };
     match challenges.is_empty() {
-        true => refuse(Status::FORBIDDEN, NOT_YOURS, reason),
-        false => refuse(Status::UNAUTHORIZED, "", reason),
+        true => refuse(Status::FORBIDDEN, NOT_YOURS, why),
+        false => refuse(Status::UNAUTHORIZED, "", why),
     }
 }
 
@@ -462,7 +484,7 @@ const NOT_ASKED: &str = "The server that decides about it could not be asked.";
 
 /// A path as globs see it; as it was sent, where it names no file.
 fn decoded(raw_path: &[u8]) -> Vec<u8> {
-    SafePath::parse(raw_path).map_or_else(|_| raw_path.to_vec(), |path| path.to_decoded().into())
+    SafePath::parse(raw_path).map_or_else(|_| raw_path.to_vec(), |path| path.to_decoded())
 }
 
 fn refuse(status: Status, reason: &'static str, why: Why) -> Asked {
@@ -470,5 +492,6 @@ fn refuse(status: Status, reason: &'static str, why: Why) -> Asked {
         status,
         reason,
         why,
+        identity: None,
     }
 }

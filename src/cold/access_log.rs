@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::limits::{
     ACCESS_BUFFER_BYTES, ACCESS_BUSY_PAUSE, ACCESS_DROPS_TOLD_PAUSE, ACCESS_FINISH_WAIT,
-    ACCESS_IDLE_PAUSE,
+    ACCESS_IDLE_PAUSE, ACCESS_RING_BYTES,
 };
 use crate::record::format::LINE_BYTES_MAX;
 use crate::record::{Counters, EntryReader, Format, Formatter};
@@ -166,17 +166,33 @@ impl Writer {
         let mut has_written = false;
         loop {
             if self.orders.reopen.swap(false, Ordering::Acquire) {
+                // What was answered before the order belongs to the file before; as much as the
+                // rings can hold.
+                let rings = self.readers.len() * ACCESS_RING_BYTES;
+                for _ in 0..=2 * rings / ACCESS_BUFFER_BYTES {
+                    if !self.write_some() {
+                        break;
+                    }
+                    has_written = true;
+                }
                 self.reopen();
             }
-            let lines = self.fill();
-            if lines == 0 {
+            if !self.write_some() {
                 return has_written;
             }
             has_written = true;
+        }
+    }
+
+    /// Writes a buffer of lines; false when there were none.
+    fn write_some(&mut self) -> bool {
+        let lines = self.fill();
+        if lines > 0 {
             self.output.write(&self.lines, lines);
             self.lines.clear();
             self.tell_losses(false);
         }
+        lines > 0
     }
 
     /// Fills the buffer with lines, the earliest of all rings first; how many.

@@ -87,8 +87,8 @@ fn site(
     Ok(SiteAccess {
         rules: Arc::new(rules),
         authenticator,
-        has_certificate_users: credentials.has_certificate_users,
         allows_anonymous_writes: texts.writing.allows_anonymous,
+        knows_certificates: credentials.has_certificate_users,
         user_fields: user_fields.into(),
     })
 }

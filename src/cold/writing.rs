@@ -1,8 +1,9 @@
 //! What lets clients write, for each site that does: opened before the workers start.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::{AccessTexts, Config, StartError};
+use crate::config::{AccessTexts, Config, IdempotencyConfig, StartError};
 use crate::handler::files::Site;
 use crate::handler::resources::{IdempotencySettings, Resources, WriteSettings};
 
@@ -15,6 +16,10 @@ pub(super) fn open(
     let open = |(number, (texts, site)): (usize, (&AccessTexts, &Arc<Site>))| {
         if texts.writing.writable.is_empty() {
             return Ok(None);
+        }
+        if let Some(kept) = &config.writing.idempotency {
+            // What cannot be made cannot be opened either, which is told then.
+            let _ = std::fs::create_dir_all(directory_of(kept, number));
         }
         let resources = Resources::open(settings(config, texts, number)).map_err(|fault| {
             StartError::machine(
@@ -36,10 +41,7 @@ fn settings(config: &Config, texts: &AccessTexts, number: usize) -> WriteSetting
         Some(kept) => IdempotencySettings {
             ttl: kept.time,
             bytes_max: kept.bytes_max,
-            directory: Some(match number {
-                0 => kept.directory.clone(),
-                _ => kept.directory.join(format!("site-{number}")),
-            }),
+            directory: Some(directory_of(kept, number)),
         },
     };
     WriteSettings {
@@ -48,5 +50,13 @@ fn settings(config: &Config, texts: &AccessTexts, number: usize) -> WriteSetting
         patch_bytes_max: writing.patch_bytes_max,
         idempotency,
         ..WriteSettings::default()
+    }
+}
+
+/// Each site has a database of its own.
+fn directory_of(kept: &IdempotencyConfig, site: usize) -> PathBuf {
+    match site {
+        0 => kept.directory.clone(),
+        _ => kept.directory.join(format!("site-{site}")),
     }
 }

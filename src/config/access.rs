@@ -133,6 +133,13 @@ impl AccessTexts {
                 ));
             }
         }
+        let names_certificates = |text: &String| text.contains("=cert:") || text.contains(",cert:");
+        if self.access.iter().any(names_certificates) && !self.credentials.has_certificate_users {
+            return Err(StartError::usage(
+                "--access names a certificate, and certificates of clients stand for nobody",
+                "say that they stand for users: --client-cert-users",
+            ));
+        }
         let is_open = !self.access.iter().any(|text| says_who_writes(text));
         if is_open && !self.writing.writable.is_empty() && !self.writing.allows_anonymous {
             return Err(StartError::usage(

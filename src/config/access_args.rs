@@ -1,5 +1,10 @@
 //! The flags about who may do what, and how often: those of a site, and those of the server.
 
+#![allow(
+    rustdoc::bare_urls,
+    reason = "the help of a flag shows addresses as they are written"
+)]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,8 +29,9 @@ pub struct AccessArgs {
     #[arg(env = "DOWNPOUR_CORS", hide_env = true)]
     pub cors: Vec<String>,
 
-    /// Who may read and who may write, of all paths or those of a glob; repeatable, the last that
-    /// is for a path counts
+    /// Who may read and who may write, as in '/notes/** read=anyone write=users': anyone, users,
+    /// nobody, user:NAME, claim:NAME=VALUE, cert:NAME, or several with commas; repeatable, the last
+    /// that is for a path counts
     #[arg(
         long,
         value_name = "[GLOB ]read=WHO write=WHO",
@@ -105,7 +111,8 @@ pub struct AccessArgs {
     #[arg(env = "DOWNPOUR_FORWARD_AUTH", hide_env = true)]
     pub forward_auth: Vec<String>,
 
-    /// Field of that server's answer that is told on, as in X-User; repeatable
+    /// Field of that server's answer that names the user, as in X-User; repeatable, the first that
+    /// is there counts [default: Remote-User]
     #[arg(long, value_name = "NAME", help_heading = "Access")]
     #[arg(env = "DOWNPOUR_FORWARD_AUTH_COPY", hide_env = true)]
     pub forward_auth_copy: Vec<String>,
@@ -123,7 +130,8 @@ pub struct AccessArgs {
     pub client_cert_users: bool,
 
     /// How many requests are answered, as in '/api/** 10/s burst=20 by=user': by address (which is
-    /// what is meant without by=), user, path or header:NAME; 429 beyond; repeatable
+    /// what is meant without by=), user, path or header:NAME, or several, as in address+path; 429
+    /// beyond; repeatable, all that are for a path count
     #[arg(
         long,
         value_name = "[GLOB ]RATE[ burst=COUNT][ by=KEY]",

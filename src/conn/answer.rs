@@ -137,8 +137,10 @@ fn ask<'a>(
             status,
             reason,
             why,
+            identity,
         } => {
             count_refused(counters, why);
+            visit.passed.identity = identity;
             let head_only = question.request.method == Method::Head;
             Some(Reply::Made(errors::error_answer(status, reason, head_only)))
         }
@@ -151,7 +153,7 @@ fn count_refused(counters: &Counters, why: gate::Why) {
         gate::Why::Address => counters.on_refused(Refusal::Address),
         gate::Why::Limit => counters.on_refused(Refusal::Rate),
         gate::Why::Credential => counters.on_auth_failure(),
-        gate::Why::NoCredential | gate::Why::Permission => {}
+        gate::Why::Permission => {}
     }
 }
 

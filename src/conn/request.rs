@@ -190,6 +190,7 @@ fn answer(
                 None => services.tls_fields.get(is_secure, form),
             };
             let (out, spare) = (&mut connection.output, &mut services.spare_batches);
+            let spare = || spare.pop().unwrap_or_default();
             let besides = (fields, &services.date);
             write_hit(out, spare, (head, body), besides, persistence);
             (Made::Written(Outcome::of_hit(head, body)), aside)
@@ -261,12 +262,12 @@ fn settle(
 #[inline]
 fn write_hit(
     output: &mut Output,
-    spare: &mut Vec<Box<SendBatch>>,
+    spare: impl FnOnce() -> Box<SendBatch>,
     (head, content): (&HeadTemplate, &Bytes),
     (fields, date): (&[u8], &DateField),
     persistence: Persistence,
 ) {
-    let batch = output.filling_or(|| spare.pop().unwrap_or_default());
+    let batch = output.filling_or(spare);
     let before = batch.len();
     h1::write_template(batch.own_mut(), head, fields, date, persistence);
     if content.len() <= COPY_BODY_BYTES_MAX {
@@ -441,7 +442,12 @@ impl<E: Engine> Connections<E> {
         } = waiting;
         let answer = left.form(answer(left.head_only), FieldForm::H1);
         let outcome = Outcome::of(&answer, CacheState::Miss);
-        let how = (version, persistence_at(body.as_deref(), persistence));
+        // The end of the server may have begun since the request came.
+        let wanted = match services.draining {
+            true => Persistence::Close,
+            false => persistence,
+        };
+        let how = (version, persistence_at(body.as_deref(), wanted));
         let persistence = write_answer(connection, services, answer, how, left.visit.as_deref());
         services.end_left(left, outcome);
         after_answer(connection, persistence, body.map(|body| *body));

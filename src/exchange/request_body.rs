@@ -12,6 +12,7 @@
 //! the peer's window closes. The task may go away at any time: what comes then is thrown away.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -19,12 +20,21 @@ use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
+/// Bytes of one allocation: content is never moved to a larger one, however much waits, and memory
+/// that its reader has let go of is soon used again.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+/// Where it is not known how much there will be.
+const PIECE_BYTES_MIN: usize = 1024;
+
 /// Content on its way from a connection, at most `bytes_max` of it and what one receive adds.
 /// `length`: as the request announces it.
 pub fn request_body(bytes_max: usize, length: Option<u64>) -> (BodyInlet, RequestBody) {
     assert!(bytes_max > 0, "nothing would ever fit");
     let queue = Rc::new(RefCell::new(Queue {
+        filled: VecDeque::new(),
         gathered: BytesMut::new(),
+        waiting: 0,
+        received: 0,
         bytes_max,
         length,
         state: State::Open,
@@ -63,7 +73,13 @@ enum State {
 }
 
 struct Queue {
+    /// Pieces that have no room, before the one that is being filled.
+    filled: VecDeque<Bytes>,
     gathered: BytesMut,
+    /// Bytes in all of them.
+    waiting: usize,
+    /// Bytes that have come since the beginning.
+    received: u64,
     bytes_max: usize,
     length: Option<u64>,
     state: State,
@@ -85,12 +101,12 @@ impl BodyInlet {
     /// True while there is room, or nobody takes the content any more.
     pub fn has_room(&self) -> bool {
         let queue = self.0.borrow();
-        !queue.is_taken || queue.gathered.len() < queue.bytes_max
+        !queue.is_taken || queue.waiting < queue.bytes_max
     }
 
     /// Bytes that wait for the task.
     pub fn len(&self) -> usize {
-        self.0.borrow().gathered.len()
+        self.0.borrow().waiting
     }
 
     /// True when nothing waits.
@@ -118,7 +134,7 @@ impl BodyInlet {
     pub fn push(&self, bytes: &[u8]) {
         let mut queue = self.0.borrow_mut();
         if queue.is_taken && queue.state == State::Open {
-            queue.gathered.extend_from_slice(bytes);
+            queue.add(bytes);
             queue.wake();
         }
     }
@@ -162,12 +178,12 @@ impl RequestBody {
         self.0.borrow().length
     }
 
-    /// All content that is there, at least one byte; waits for it. `None`: that was all.
+    /// What comes next, at least one byte; waits for it. `None`: that was all.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyFault> {
         poll_fn(|context| {
             let mut queue = self.0.borrow_mut();
             let was_asked_for = std::mem::replace(&mut queue.is_asked_for, true);
-            let bytes = queue.gathered.split().freeze();
+            let bytes = queue.take();
             let polled = match queue.state {
                 _ if !bytes.is_empty() => Poll::Ready(Ok(Some(bytes))),
                 State::Ended => Poll::Ready(Ok(None)),
@@ -193,7 +209,7 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         let mut queue = self.0.borrow_mut();
         queue.is_taken = false;
-        queue.gathered = BytesMut::new();
+        queue.clear();
         let tell = queue.tell.take();
         drop(queue);
         if let Some(tell) = tell {
@@ -203,6 +219,47 @@ impl Drop for RequestBody {
 }
 
 impl Queue {
+    fn add(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.gathered.len() == self.gathered.capacity() {
+                let next = BytesMut::with_capacity(self.next_capacity(bytes.len()));
+                let full = std::mem::replace(&mut self.gathered, next);
+                if !full.is_empty() {
+                    self.filled.push_back(full.freeze());
+                }
+            }
+            let room = self.gathered.capacity() - self.gathered.len();
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.gathered.extend_from_slice(now);
+            self.waiting += now.len();
+            self.received += now.len() as u64;
+            bytes = rest;
+        }
+    }
+
+    /// Room for the rest where it is known how long that is, and else for as much as has come.
+    fn next_capacity(&self, len: usize) -> usize {
+        let left = self
+            .length
+            .map(|length| length.saturating_sub(self.received));
+        let wanted = left.unwrap_or_else(|| self.received.max(PIECE_BYTES_MIN as u64));
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).max(len);
+        wanted.min(PIECE_BYTES_MAX)
+    }
+
+    fn take(&mut self) -> Bytes {
+        let first = self.filled.pop_front();
+        let bytes = first.unwrap_or_else(|| self.gathered.split().freeze());
+        self.waiting -= bytes.len();
+        bytes
+    }
+
+    fn clear(&mut self) {
+        self.filled = VecDeque::new();
+        self.gathered = BytesMut::new();
+        self.waiting = 0;
+    }
+
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -219,11 +276,7 @@ impl fmt::Debug for RequestBody {
 
 impl fmt::Debug for BodyInlet {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "BodyInlet({} bytes wait)",
-            self.0.borrow().gathered.len()
-        )
+        write!(out, "BodyInlet({} bytes wait)", self.0.borrow().waiting)
     }
 }
 
@@ -257,6 +310,26 @@ mod tests {
         assert_eq!(poll(&mut body), Poll::Ready(Ok(Some("abcd".into()))));
         assert_eq!(poll(&mut body), Poll::Ready(Ok(None)));
         assert_eq!(body.length(), Some(4));
+    }
+
+    #[test]
+    fn much_content_comes_in_pieces() {
+        let content: Vec<u8> = (0..200_000u32).map(|number| (number % 251) as u8).collect();
+        for length in [None, Some(content.len() as u64), Some(10)] {
+            let (inlet, mut body) = request_body(1 << 20, length);
+            for part in content.chunks(7_000) {
+                inlet.push(part);
+            }
+            inlet.end();
+            assert_eq!(inlet.len(), content.len());
+            let mut read = Vec::new();
+            while let Poll::Ready(Ok(Some(piece))) = poll(&mut body) {
+                assert!(piece.len() <= PIECE_BYTES_MAX);
+                read.extend_from_slice(&piece);
+                assert_eq!(inlet.len(), content.len() - read.len());
+            }
+            assert!(read == content);
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ const SENTENCES: &[(Status, &str)] = &[
     (Status::BAD_REQUEST, "The request is not valid HTTP."),
     (
         Status::UNAUTHORIZED,
-        "It is shown to those who say who they are.",
+        "It is for those who say who they are.",
     ),
     (Status::FORBIDDEN, "The server may not read this file."),
     (Status::NOT_FOUND, "There is nothing at this address."),
@@ -183,15 +183,18 @@ pub fn options_answer() -> Answer {
 pub fn options_of_writable(raw_path: &[u8]) -> Answer {
     let head = ResponseHead::new(Status::NO_CONTENT)
         .with("Server", SERVER)
-        .with("Allow", Resources::allow(raw_path))
-        .with("Accept-Patch", Resources::ACCEPT_PATCH);
+        .with("Allow", Resources::allow(raw_path));
+    let head = match raw_path.ends_with(b"/") {
+        true => head,
+        false => head.with("Accept-Patch", Resources::ACCEPT_PATCH),
+    };
     Answer {
         head: AnswerHead::Fresh(head),
         body: Body::Empty,
     }
 }
 
-/// The answer to a preflight (Fetch §4.8), whose fields come from the gate.
+/// The answer to a CORS preflight, whose fields come from the gate.
 pub fn preflight_answer() -> Answer {
     static HEAD: LazyLock<HeadTemplate> = LazyLock::new(|| {
         HeadTemplate::new(&ResponseHead::new(Status::NO_CONTENT).with("Server", SERVER))

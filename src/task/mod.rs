@@ -11,4 +11,4 @@ pub mod pool;
 
 pub use executor::{Executor, TaskId};
 pub use io::Io;
-pub use pool::{Full, Pool, Urgency};
+pub use pool::{Full, Pool, Running, Urgency};

@@ -254,10 +254,10 @@ behaviour! {
     writing {
         what_is_written_is_seen_at_once_by_every_worker
         requests_that_write_may_be_pipelined
-        made_forms_follow_what_is_written
         who_waits_to_be_told_is_told_what_is_wrong_first
         content_that_is_too_long_is_refused
         slow_content_is_given_up
         content_that_breaks_off_leaves_nothing
+        an_orderly_end_waits_for_content
     }
 }

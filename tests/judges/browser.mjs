@@ -3,10 +3,12 @@ import { createRequire } from "node:module";
 
 const { chromium } = createRequire(`${process.env.PLAYWRIGHT}/`)("playwright-core");
 
+const LAUNCHES_MAX = 3;
+
 // KEY-HASH is the SHA-256 of the certificate's key in base64. The browser trusts that key alone, so
 // everything works as with a certificate from an authority.
-export function launch(executablePath, keyHash, protocol, more = []) {
-  return chromium.launch({
+export async function launch(executablePath, keyHash, protocol, more = []) {
+  const options = {
     executablePath,
     args: [
       "--no-sandbox", // Root has none; it visits this one server only.
@@ -18,7 +20,15 @@ export function launch(executablePath, keyHash, protocol, more = []) {
       ...(protocol === "h1" ? ["--disable-http2"] : []),
       ...more,
     ],
-  });
+  };
+  // On a busy machine it may die before it has begun: that says nothing about the server.
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await chromium.launch(options);
+    } catch (error) {
+      if (tries === LAUNCHES_MAX) throw error;
+    }
+  }
 }
 
 // Lists of what was right and what was not, and the function that adds to them.

@@ -91,7 +91,7 @@ impl Default for Take {
 #[derive(Default)]
 struct Took {
     content: RefCell<Vec<u8>>,
-    /// What was there at a time, at most.
+    /// What was there at a time, at most: taken without waiting for more.
     largest: Cell<usize>,
     end: Cell<Option<Result<(), BodyFault>>>,
     length: Cell<Option<u64>>,
@@ -114,20 +114,29 @@ impl Take {
         if self.asks_after > Duration::ZERO {
             sleep(&sim, self.asks_after).await;
         }
+        let mut at_once = 0;
         let result = loop {
             if took.content.borrow().len() >= self.enough {
                 break None;
             }
-            match body.next().await {
+            let mut has_waited = false;
+            let next = poll_fn(|context| {
+                let next = pin!(body.next()).poll(context);
+                has_waited |= next.is_pending();
+                next
+            });
+            match next.await {
                 Ok(Some(piece)) => {
                     took.content.borrow_mut().extend_from_slice(&piece);
-                    took.largest.set(took.largest.get().max(piece.len()));
+                    at_once = if has_waited { 0 } else { at_once } + piece.len();
+                    took.largest.set(took.largest.get().max(at_once));
                 }
                 Ok(None) => break Some(Ok(())),
                 Err(fault) => break Some(Err(fault)),
             }
             if self.rests > Duration::ZERO {
                 sleep(&sim, self.rests).await;
+                at_once = 0;
             }
         };
         took.end.set(result);

@@ -171,11 +171,7 @@ impl Answering<'_> {
     /// The answer to everything while the site is being worked on.
     async fn in_maintenance(&self) -> Option<Loaded> {
         let decoded = self.path.to_decoded();
-        let tree = self.loader.tree;
-        let maintenance = tree.rules.maintenance(&decoded)?;
-        if maintenance.when_file.is_some() && !tree.in_maintenance {
-            return None;
-        }
+        let maintenance = self.loader.tree.maintenance(&decoded)?;
         let page: Page = pages::maintenance(&self.loader, self.path, maintenance).await;
         let entry = self.loader.unwatched_page(self.path, page);
         let (answer, _) = self.reply(&entry).await;

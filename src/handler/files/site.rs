@@ -20,7 +20,7 @@ use crate::compress::Kept;
 use crate::engine::operation::SharedFile;
 use crate::handler::welcome::Welcome;
 use crate::http::SafePath;
-use crate::route::{Rules, SiteSettings};
+use crate::route::{Maintenance, Rules, SiteSettings};
 use crate::watch::{TreeId, Watch};
 
 /// Where the files of a site come from, and its rules; shared by all workers.
@@ -261,6 +261,13 @@ impl Tree {
             }
         }
         unreachable!("the root has no prefix")
+    }
+
+    /// The maintenance that a path, decoded and with its leading slash, is under now.
+    pub(in crate::handler) fn maintenance(&self, decoded: &[u8]) -> Option<&Maintenance> {
+        let maintenance = self.rules.maintenance(decoded)?;
+        let is_now = maintenance.when_file.is_none() || self.in_maintenance;
+        is_now.then_some(maintenance)
     }
 }
 

@@ -10,7 +10,7 @@ use super::refusal::{Refusal, Result};
 use crate::base::limits::UPLOAD_CHUNK_BYTES;
 use crate::exchange::RequestBody;
 use crate::http::Status;
-use crate::task::{Pool, Urgency};
+use crate::task::{Pool, Running, Urgency};
 
 /// Content that has come whole.
 pub(super) enum Content {
@@ -142,16 +142,24 @@ pub(super) async fn take(
             let mut upload = lent.take();
             let written = upload.write(&full);
             let lent = Lent::new(upload, &for_drop);
-            written.map(|()| lent)
+            (written.map(|()| lent), full)
         });
         let writing = writing.map_err(|_| Refusal::new(Status::SERVICE_UNAVAILABLE))?;
         if is_whole {
-            return Ok(Content::Written(writing.await.ok_or_else(panicked)??));
+            return Ok(Content::Written(written(writing).await?));
         }
         let gathered = gather(&mut body, &mut chunk).await;
-        lent = writing.await.ok_or_else(panicked)??;
+        lent = written(writing).await?;
         is_whole = gathered?;
     }
+}
+
+/// Waits for a chunk to be written. Its memory is freed by the thread that made it, which uses it
+/// again at once: freed elsewhere, it would come back late, and an upload would hold more and more.
+async fn written(writing: Running<(Result<Lent>, Pieces)>) -> Result<Lent> {
+    let (lent, chunk) = writing.await.ok_or_else(panicked)?;
+    drop(chunk);
+    lent
 }
 
 /// Gathers a chunk; true when there is nothing behind it.

@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, fchmod, fsync, futimens, linkat,
-    openat, renameat, renameat_with, unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, fchmod, fstat, fsync, futimens,
+    linkat, openat, renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -68,6 +68,8 @@ impl Draft {
             Err(Errno::NOTSUP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
                 Draft::short(directory, replaced)
             }
+            // What ext4 says of a directory that was removed.
+            Err(Errno::PERM) if fstat(directory)?.st_nlink == 0 => Err(Errno::NOENT),
             Err(errno) => Err(errno),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::refusal::{Refusal, Result};
+use crate::base::limits::RETRY_AFTER_SECONDS_DEFAULT;
 use crate::handler::files::{MountPoint, Site, Tree, is_never_written};
 use crate::http::{PathError, SafePath, Status};
 
@@ -46,6 +47,13 @@ impl Target {
                 "These pages cannot be written",
             ));
         };
+        if let Some(maintenance) = tree.maintenance(&path.to_decoded()) {
+            let seconds = maintenance.retry_after_seconds;
+            let seconds = seconds.unwrap_or(RETRY_AFTER_SECONDS_DEFAULT).to_string();
+            let reason = "The site is being worked on";
+            let refusal = Refusal::because(Status::SERVICE_UNAVAILABLE, reason);
+            return Err(refusal.with("Retry-After", seconds));
+        }
         if path.is_hidden() && !site.settings().finding.hidden {
             let reason = "Names that begin with a dot are not written";
             return Err(Refusal::because(Status::FORBIDDEN, reason));

@@ -87,7 +87,7 @@ fn pages_of_other_origins_write_only_where_they_are_allowed() {
 fn content_waits_until_it_is_known_whose_it_is() {
     let site = Site::new();
     let users = site.outside("users");
-    let bcrypt = bcrypt::hash("secret", 9).unwrap();
+    let bcrypt = bcrypt::hash("secret", 6).unwrap();
     std::fs::write(&users, format!("ada:{bcrypt}\n")).unwrap();
     let flags = [
         "--writable",
@@ -119,4 +119,39 @@ fn content_waits_until_it_is_known_whose_it_is() {
         assert_eq!(waiting.answer().status, 401, "{kind}");
         server.get(&path).assert_body(&content);
     }
+}
+
+/// 503 is for all requests, and most of all for those that change something.
+#[test]
+fn nothing_is_written_during_maintenance() {
+    let site = Site::of(&[("notes/a", b"alpha"), ("notes/open/a", b"alpha")]);
+    let switch = site.outside("closed");
+    let flags = open_with(&[
+        "--maintenance=/notes/*",
+        "--maintenance-when",
+        switch.to_str().unwrap(),
+        "--retry-after",
+        "7s",
+    ]);
+    let server = Server::of(ENGINE, &site, &flags);
+    assert_eq!(status(&server, "PUT", "/notes/a", &[], b"beta"), 204);
+    std::fs::write(&switch, "").unwrap();
+    eventually("it is closed", || server.get("/notes/a").status == 503);
+    for (method, path) in [
+        ("PUT", "/notes/a"),
+        ("PUT", "/notes/new"),
+        ("PATCH", "/notes/a"),
+        ("DELETE", "/notes/a"),
+        ("POST", "/notes/"),
+    ] {
+        let fields = [("content-type", "application/merge-patch+json")];
+        let answer = server.connect().say(method, path, &fields, b"{}");
+        assert_eq!(answer.status, 503, "{method} {path}");
+        assert_eq!(answer.field("retry-after"), Some("7"));
+    }
+    assert_eq!(status(&server, "PUT", "/notes/open/a", &[], b"beta"), 204);
+    std::fs::remove_file(&switch).unwrap();
+    eventually("it is open", || server.get("/notes/a").status == 200);
+    server.get("/notes/a").assert_body(b"beta");
+    assert_eq!(status(&server, "DELETE", "/notes/a", &[], b""), 204);
 }

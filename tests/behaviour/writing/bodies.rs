@@ -1,5 +1,5 @@
-//! Content on its way in: when it is asked for, what ends it, and that nothing stays of what was not
-//! taken.
+//! Content on its way in: when it is asked for, what ends it, and that nothing stays of what was
+//! not taken.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -209,7 +209,8 @@ pub(crate) fn content_that_breaks_off_leaves_nothing(engine: Engine) {
             .concat();
             broken.send(chunk);
             let answer = broken.answer();
-            assert_eq!((answer.status, answer.says_close()), (400, true));
+            let told = String::from_utf8_lossy(&answer.body);
+            assert_eq!((answer.status, answer.says_close()), (400, true), "{told}");
 
             let mut streams = Http2::connect(server.address());
             let id = streams.begin_content("PUT", path, &[]);
@@ -233,4 +234,47 @@ pub(crate) fn content_that_breaks_off_leaves_nothing(engine: Engine) {
     eventually("all descriptors are closed", || {
         server.descriptors() <= descriptors
     });
+}
+
+/// What is under way when the server is to end comes to its end, within the time for that.
+pub(crate) fn an_orderly_end_waits_for_content(engine: Engine) {
+    let site = Site::new();
+    let keys = Keys::new();
+    let content = pattern(2 * LONG, 1);
+    for (grace, is_whole) in [("20s", true), ("300ms", false)] {
+        let flags = open_with(&["--grace-period", grace]);
+        let mut server = keys.server(engine, &site, &flags);
+        let begun = head("PUT", "/notes/a", &[], content.len());
+        let begun = [begun.as_bytes(), &content[..LONG]].concat();
+        let (mut clear, mut tls) = (server.connect(), keys.http1(&server));
+        clear.send(&begun);
+        tls.send(&begun);
+        let mut streams = Http2::connect(server.address());
+        let id = streams.begin_content("PUT", "/notes/b", &[]);
+        assert!(streams.send_content(id, &content[..LONG], false));
+        streams.ping();
+        sleep(Duration::from_millis(50)); // All of it has reached the server.
+        server.signal(Signal::TERM);
+        eventually("new connections are refused", || {
+            std::net::TcpStream::connect(server.address()).is_err()
+        });
+        if is_whole {
+            clear.send(&content[LONG..]);
+            tls.send(&content[LONG..]);
+            assert!(streams.send_content(id, &content[LONG..], true));
+            let answer = clear.answer();
+            assert!(
+                matches!(answer.status, 201 | 204) && answer.says_close(),
+                "{answer:?}"
+            );
+            assert!(matches!(tls.answer().status, 201 | 204));
+            assert_eq!(streams.answer(id).status, 201);
+        }
+        drop((clear, tls, streams));
+        server.wait();
+        assert_eq!(tree(&site.root()), ["notes/", "notes/a", "notes/b"]);
+        for path in ["notes/a", "notes/b"] {
+            assert!(std::fs::read(site.path(path)).unwrap() == content);
+        }
+    }
 }

@@ -103,3 +103,38 @@ fn where_they_are_required_a_change_without_conditions_is_refused() {
     assert_eq!(status(&server, "POST", "/notes/", &[], b""), 201);
     assert_eq!(ask("DELETE", &[("if-match", "*")]), 204);
 }
+
+/// The digests of `alpha` (RFC 9530).
+const ALPHA: &str = "sha-256=:jtP2rWhblZ6tcCJRjhr3bNgW+OjsfM3aHtQBjo8iI/g=:";
+const OTHER: &str = "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:";
+
+#[test]
+fn content_has_the_digest_that_is_said_of_it() {
+    let site = Site::of(&[("notes/a", b"old")]);
+    let keys = Keys::new();
+    let server = keys.server(ENGINE, &site, &OPEN);
+    for (kind, mut client) in all_kinds(&keys, &server) {
+        for name in ["repr-digest", "content-digest"] {
+            for (value, content, expected) in [
+                (OTHER, &b"alpha"[..], 400),
+                (OTHER, &vec![0; LONG], 400),
+                ("sha-256=:no base64:", b"alpha", 400),
+            ] {
+                let seen = status(&server, "PUT", "/notes/a", &[(name, value)], content);
+                assert_eq!(seen, expected, "{name}: {value}");
+                let seen = status(&server, "POST", "/notes/", &[(name, value)], content);
+                assert_eq!(seen, expected, "{name}: {value}");
+            }
+        }
+        server.get("/notes/a").assert_body(b"old");
+        let wants = [("repr-digest", ALPHA), ("want-repr-digest", "sha-256=1")];
+        let answer = client.say("PUT", "/notes/a", &wants, b"alpha");
+        assert_eq!(
+            (answer.status, answer.field("repr-digest")),
+            (204, Some(ALPHA)),
+            "{kind}"
+        );
+        put(&server, "/notes/a", b"old");
+    }
+    assert_left(&server, &site, &["notes/", "notes/a"]);
+}
