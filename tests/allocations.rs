@@ -14,20 +14,33 @@ use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
+use downpour::access::address::{AddressList, AddressRule, ForwardedBy};
+use downpour::access::cors::CorsRule;
+use downpour::access::credentials::{AuthFile, AuthSettings, Authenticator, Guard};
+use downpour::access::gate::{GateSettings, SiteAccess};
+use downpour::access::limit::LimitRule;
+use downpour::access::limit_table::LimitTable;
+use downpour::access::permission::AccessRule;
+use downpour::access::policy::AccessRules;
 use downpour::base::Millis;
 use downpour::cache::{Store, StoreSettings};
-use downpour::conn::{ConnectionCount, ConnectionSettings, ListenerKind, Services};
+use downpour::conn::{
+    ConnectionCount, ConnectionSettings, InFlight, ListenerKind, ReceptionSettings, Services,
+};
 use downpour::engine::epoll::EpollEngine;
 use downpour::engine::uring::{self, UringEngine};
 use downpour::engine::{Engine, EngineSettings};
 use downpour::handler::files::{FileServices, Listings, Site};
 use downpour::handler::sites::Sites;
 use downpour::proto::h2::{Event, FieldList, H2Connection, H2Settings, HeadStorage, PREFACE};
+use downpour::record::{Counters, EntryReader, channel};
 use downpour::route::{Hosts, SiteSettings};
 use downpour::task::Pool;
 use downpour::watch::Watch;
@@ -77,17 +90,29 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
-type Start = fn(Site, TcpListener, mpsc::Sender<Mailbox>, Arc<AtomicU64>);
+type Start = fn(Served, TcpListener, mpsc::Sender<Mailbox>, Arc<AtomicU64>);
+
+/// What a worker serves.
+struct Served {
+    site: Site,
+    /// With CORS, tokens, limits and an access log.
+    is_guarded: bool,
+}
 
 impl Running {
     fn start(site: Site, start: Start) -> Running {
+        let is_guarded = false;
+        Running::start_with(Served { site, is_guarded }, start)
+    }
+
+    fn start_with(served: Served, start: Start) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let allocated = Arc::new(AtomicU64::new(0));
         let (sender, is_ready) = mpsc::channel();
         let counter = Arc::clone(&allocated);
-        let thread = std::thread::spawn(move || start(site, listener, sender, counter));
+        let thread = std::thread::spawn(move || start(served, listener, sender, counter));
         let mailbox = is_ready.recv_timeout(PATIENCE).unwrap();
         Running {
             address,
@@ -105,7 +130,7 @@ impl Running {
 }
 
 fn on_uring(
-    site: Site,
+    served: Served,
     listener: TcpListener,
     ready: mpsc::Sender<Mailbox>,
     count: Arc<AtomicU64>,
@@ -113,22 +138,22 @@ fn on_uring(
     let settings = EngineSettings::default();
     let (mut ring, features) = uring::build(&settings).unwrap();
     let engine = UringEngine::new(&mut ring, features, &settings).unwrap();
-    run(engine, site, listener, &ready, &count);
+    run(engine, served, listener, &ready, &count);
 }
 
 fn on_epoll(
-    site: Site,
+    served: Served,
     listener: TcpListener,
     ready: mpsc::Sender<Mailbox>,
     count: Arc<AtomicU64>,
 ) {
     let engine = EpollEngine::new(&EngineSettings::default()).unwrap();
-    run(engine, site, listener, &ready, &count);
+    run(engine, served, listener, &ready, &count);
 }
 
 fn run<E: Engine>(
     engine: E,
-    site: Site,
+    Served { site, is_guarded }: Served,
     listener: TcpListener,
     ready: &mpsc::Sender<Mailbox>,
     count: &AtomicU64,
@@ -153,7 +178,10 @@ fn run<E: Engine>(
         listings: Listings::default(),
     };
     let sites = Sites::new(Arc::new(Hosts::only()), &[Arc::new(site)], &services);
+    let (reception, log) = is_guarded.then(guarded).unzip();
+    let log = log.map(Log::read);
     let services = Services::new(sites, settings, None, engine.waker(), engine.now());
+    let services = services.with_reception(reception);
     let mut worker = Worker::new(engine, services);
     let connections = worker.connections_mut();
     connections.listen(
@@ -165,6 +193,92 @@ fn run<E: Engine>(
     while worker.turn().unwrap() == Turn::Goes {
         count.store(ALLOCATIONS.get(), Ordering::Release);
     }
+    drop(log);
+}
+
+/// Reads what is logged, on a thread of its own.
+struct Log {
+    has_ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<(u64, u64)>>,
+}
+
+impl Log {
+    fn read(mut reader: EntryReader) -> Log {
+        let has_ended = Arc::<AtomicBool>::default();
+        let end = Arc::clone(&has_ended);
+        let thread = std::thread::spawn(move || {
+            let mut entries = 0;
+            while !end.load(Ordering::Acquire) {
+                while reader.next_entry().is_some() {
+                    entries += 1;
+                }
+                sleep(Duration::from_millis(1));
+            }
+            (entries, reader.dropped())
+        });
+        let thread = Some(thread);
+        Log { has_ended, thread }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.has_ended.store(true, Ordering::Release);
+        let (entries, dropped) = self.thread.take().unwrap().join().unwrap();
+        assert!(entries > 1000, "{entries} requests were logged");
+        assert_eq!(dropped, 0, "all of them");
+    }
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const GUARDED: &str = "Origin: https://app.example\r\nUser-Agent: a\r\n\
+    Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
+
+/// A gate that asks everything, and a log.
+fn guarded() -> (ReceptionSettings, EntryReader) {
+    let digest = digest(&SHA256, TOKEN.as_bytes());
+    let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    let line = format!("robot:sha256:{}\n", hex.collect::<String>());
+    let authenticator = Authenticator::new(&AuthSettings {
+        tokens: vec![AuthFile::new("tokens", line)],
+        ..AuthSettings::default()
+    });
+    let rules = AccessRules {
+        cors: vec![CorsRule::parse("https://app.example; credentials; expose=ETag").unwrap()],
+        access: vec![AccessRule::parse("read=user:robot").unwrap()],
+        limits: vec![
+            LimitRule::parse("100000/s burst=1000000").unwrap(),
+            LimitRule::parse("100000/s burst=1000000 by=user name=users").unwrap(),
+        ],
+        allow: vec![AddressRule::parse("private").unwrap()],
+        ..AccessRules::default()
+    };
+    let site = SiteAccess {
+        rules: Arc::new(rules),
+        authenticator: Some(Arc::new(ArcSwap::from_pointee(authenticator.unwrap()))),
+        ..SiteAccess::default()
+    };
+    let gate = GateSettings {
+        sites: vec![site],
+        trusted: AddressList::default(),
+        forwarded_by: ForwardedBy::default(),
+        limits: LimitTable::new(1 << 20),
+        guard: Guard::new(),
+    };
+    let counters = Arc::<Counters>::default();
+    let (recorder, log) = channel(1 << 20, Arc::clone(&counters));
+    let settings = ReceptionSettings {
+        gate: Arc::new(gate),
+        recorder: Some(recorder),
+        counters,
+        says_request_id: true,
+        health: Some("/healthz".into()),
+        metrics: None,
+        in_flight: Some(InFlight::new(100)),
+        per_address: None,
+        has_proxy_protocol: false,
+    };
+    (settings, log)
 }
 
 /// A request, repeated, and how its answer begins.
@@ -232,9 +346,6 @@ impl Client {
 /// Pages of the binary are never compared with a disk: nothing at all is allocated, however long it
 /// takes.
 fn embedded_hits(start: Start) {
-    let running = Running::start(Site::welcome("test"), start);
-    let mut client = Client::connect(running.address);
-    let mut second = Client::connect(running.address);
     let rows = [
         Exchange::new("GET", "/hello.txt", "", 200, 1),
         Exchange::new("GET", "/", "Accept: text/html\r\nUser-Agent: a\r\n", 200, 1),
@@ -245,6 +356,28 @@ fn embedded_hits(start: Start) {
         Exchange::new("HEAD", "/hello.txt", "", 200, 16),
         Exchange::new("OPTIONS", "*", "", 204, 4),
     ];
+    count(Running::start(Site::welcome("test"), start), &rows);
+}
+
+/// Who may be answered is known, how often, what other origins may read of it, and it is logged:
+/// nothing of that is allocated.
+fn guarded_hits(start: Start) {
+    let rows = [
+        Exchange::new("GET", "/hello.txt", GUARDED, 200, 1),
+        Exchange::new("HEAD", "/", GUARDED, 200, 1),
+        Exchange::new("GET", "/hello.txt", GUARDED, 200, 12),
+    ];
+    let served = Served {
+        site: Site::welcome("test"),
+        is_guarded: true,
+    };
+    count(Running::start_with(served, start), &rows);
+}
+
+/// Asks over two connections until all is warm, and then counts.
+fn count(running: Running, rows: &[Exchange]) {
+    let mut client = Client::connect(running.address);
+    let mut second = Client::connect(running.address);
     let lens: Vec<usize> = rows.iter().map(|row| client.measure(row)).collect();
     // Warm: batches, lists and tables have the size that they need.
     for _ in 0..2 {
@@ -334,6 +467,16 @@ fn embedded_hits_on_io_uring() {
 #[test]
 fn embedded_hits_on_epoll() {
     embedded_hits(on_epoll);
+}
+
+#[test]
+fn guarded_hits_on_io_uring() {
+    guarded_hits(on_uring);
+}
+
+#[test]
+fn guarded_hits_on_epoll() {
+    guarded_hits(on_epoll);
 }
 
 #[test]

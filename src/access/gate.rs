@@ -268,7 +268,8 @@ impl Asking<'_> {
     }
 
     /// Counts the request against its limits: before it is known who asks, those that do not
-    /// count users, and then the others. `who`: known or not, once that is settled.
+    /// count users, and then the others. `who`: known or not, once that is settled. What was
+    /// counted before something had to be found out is not counted again.
     fn count(
         &mut self,
         who: Option<Option<&Identity>>,
@@ -292,7 +293,11 @@ impl Asking<'_> {
             self.text.clear();
             limit.rule.push_key(&asker, self.text);
             let limits = &self.settings.limits;
-            let taken = limits.take(limit.number, self.text, &limit.rule.quota, now);
+            let (number, quota) = (limit.number, &limit.rule.quota);
+            let taken = match who.is_none() && self.question.found.is_some() {
+                true => limits.look(number, self.text, quota, now),
+                false => limits.take(number, self.text, quota, now),
+            };
             out.rendered(&limit.policy_field);
             self.text.clear();
             limit.rule.push_state(&taken, self.text);
@@ -381,7 +386,7 @@ impl Asking<'_> {
                 if let Some(network) = network.filter(|_| wrong.is_guess()) {
                     guard.note_failure(&network, now.monotonic);
                 }
-                match self.who().is_none_or(|who| who.is_anyone()) {
+                match self.who().iter().all(Who::is_anyone) {
                     true => Ok(None),
                     false => Err(challenge(&authenticator, Some(wrong), out)),
                 }
@@ -389,28 +394,28 @@ impl Asking<'_> {
         }
     }
 
-    /// Who may do this; `None`: anyone.
-    fn who(&self) -> Option<&Who> {
-        match self.is_write() {
-            true => self.policy.write.as_ref(),
-            false => self.policy.read.as_ref(),
-        }
+    /// Who may do this: all of these permit it; none: anyone.
+    fn who(&self) -> &[Who] {
+        self.policy.who(self.question.head.method)
     }
 
     fn permit(&self, identity: Option<&Identity>, out: &mut FieldWriter<'_>) -> Result<(), Asked> {
         let forbidden = || Err(refuse(Status::FORBIDDEN, NOT_YOURS, Why::Permission));
-        let Some(who) = self.who() else {
+        if self.who().is_empty() {
             // What is not writable answers for itself that it is not.
             let is_open = !self.policy.is_writable || self.site.allows_anonymous_writes;
             return match !self.is_write() || is_open {
                 true => Ok(()),
                 false => forbidden(),
             };
-        };
-        match who.allows(identity) {
-            Permitted::Yes => Ok(()),
-            Permitted::No => forbidden(),
-            Permitted::AskForCredential => match &self.site.authenticator {
+        }
+        let answers = || self.who().iter().map(|who| who.allows(identity));
+        if answers().any(|answer| answer == Permitted::No) {
+            return forbidden();
+        }
+        match answers().any(|answer| answer == Permitted::AskForCredential) {
+            false => Ok(()),
+            true => match &self.site.authenticator {
                 Some(authenticator) => Err(challenge(&authenticator.load(), None, out)),
                 None => forbidden(),
             },

@@ -120,6 +120,18 @@ impl Quota {
         };
         (tat_ns, taken)
     }
+
+    /// What the last request that was allowed has left, without asking for another.
+    pub fn look(&self, tat_ns: u64, now_ns: u64) -> Taken {
+        let latest = now_ns.saturating_add(self.tolerance_ns);
+        let end = tat_ns.max(now_ns).min(latest);
+        Taken {
+            allowed: true,
+            remaining: u32::try_from((latest - end) / self.interval_ns).unwrap_or(u32::MAX),
+            reset: Duration::from_nanos(end - now_ns),
+            retry_after: Duration::ZERO,
+        }
+    }
 }
 
 impl Taken {

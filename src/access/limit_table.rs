@@ -84,12 +84,7 @@ impl LimitTable {
     /// Asks for one request of a key under a rule; `rule` tells rules from each other. `now_ns` is
     /// of a monotonic clock; those of the workers need not agree to the millisecond.
     pub fn take(&self, rule: u32, key: &[u8], quota: &Quota, now_ns: u64) -> Taken {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u32(rule);
-        hasher.write(key);
-        let hash = hasher.finish();
-        let tag = hash & !SCALE_MASK | scale(quota.tolerance_ns());
-        let set = self.set(hash);
+        let (set, tag) = self.place(rule, key, quota);
         for _ in 0..LIMIT_TRIES_MAX {
             let slot = set.find(tag).or_else(|| set.claim(tag, now_ns));
             let taken = slot.and_then(|slot| set.charge(slot, tag, quota, now_ns));
@@ -99,6 +94,24 @@ impl LimitTable {
         }
         // Others have claimed slots of this set all the time.
         quota.take(0, now_ns).1
+    }
+
+    /// What the last request that was allowed to a key has left, without charging another.
+    pub fn look(&self, rule: u32, key: &[u8], quota: &Quota, now_ns: u64) -> Taken {
+        let (set, tag) = self.place(rule, key, quota);
+        let tat_ns = set.find(tag).map(|slot| set.tats_ns[slot].load(SeqCst));
+        quota.look(tat_ns.unwrap_or(0), now_ns)
+    }
+
+    /// The set of a key, and its tag there.
+    #[inline]
+    fn place(&self, rule: u32, key: &[u8], quota: &Quota) -> (&Set, u64) {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u32(rule);
+        hasher.write(key);
+        let hash = hasher.finish();
+        let tag = hash & !SCALE_MASK | scale(quota.tolerance_ns());
+        (self.set(hash), tag)
     }
 
     /// The set of a hash; the upper bits decide.
@@ -239,6 +252,21 @@ mod tests {
     fn allowed(table: &LimitTable, key: &[u8], quota: &Quota, now: u64, times: u32) -> u32 {
         let takes = (0..times).filter(|_| table.take(1, key, quota, now).allowed);
         takes.count() as u32
+    }
+
+    #[test]
+    fn a_look_says_what_is_left_and_takes_nothing() {
+        let (table, quota) = (LimitTable::new(1 << 20), quota(1, 1, 3));
+        let look = |now| table.look(1, b"a", &quota, now);
+        assert_eq!(look(SECOND).remaining, 3);
+        for _ in 0..3 {
+            let taken = table.take(1, b"a", &quota, SECOND);
+            assert_eq!(look(SECOND), taken);
+            assert_eq!(look(SECOND), taken);
+        }
+        assert!(!table.take(1, b"a", &quota, SECOND).allowed);
+        assert!(look(SECOND).allowed);
+        assert_eq!(look(2 * SECOND).remaining, 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod limit_table;
 pub mod permission;
 pub mod policy;
 pub mod proxy_protocol;
+pub mod spelling;
 
 use crate::route::Glob;
 

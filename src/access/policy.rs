@@ -12,8 +12,9 @@ use super::cors::{Cors, CorsRule};
 use super::forward::ForwardRule;
 use super::limit::{LimitKey, LimitRule};
 use super::permission::{AccessRule, Who};
+use super::spelling::Spellings;
 use crate::base::limits::POLICIES_KEPT_MAX;
-use crate::http::{Method, RenderedFields, SafePath};
+use crate::http::{Method, RenderedFields};
 use crate::route::Glob;
 
 /// The rules of one site, each list in the order in which they were said: of those that match, the
@@ -28,18 +29,24 @@ pub struct AccessRules {
     pub forward: Vec<ForwardRule>,
     /// What may be written, under the rules above.
     pub writable: Vec<Glob>,
+    /// How the site finds files that are not called as the path.
+    pub spellings: Spellings,
 }
 
 /// All that holds for one path.
+///
+/// A path may lead to a file that is called otherwise (`spelling`), and it is not known yet to
+/// which. What keeps somebody out holds for all that it may lead to: who asks must be permitted
+/// under each of the names that has rules of its own.
 #[derive(Debug, Default)]
 pub struct Policy {
     pub cors: Option<Cors>,
-    /// `None`: anyone.
-    pub read: Option<Who>,
-    /// `None`: whoever may read, where it is writable.
-    pub write: Option<Who>,
+    /// All of these must permit it; none: anyone.
+    pub read: Vec<Who>,
+    /// The same for writing, which is to the path itself; none: nobody has said who may.
+    pub write: Vec<Who>,
     pub limits: Vec<Limit>,
-    /// Who comes from one of these may go on; all, where there is none.
+    /// Who comes from one of each of these may go on; all, where there is none.
     pub allow: Vec<AddressList>,
     pub deny: Vec<AddressList>,
     pub forward: Option<ForwardRule>,
@@ -58,8 +65,12 @@ pub struct Limit {
     pub counts_users: bool,
 }
 
-/// Which rules match, in the order in which [`Policies::matching`] asks them.
+/// Which rules match, in the order in which [`Policies::matching`] asks them; for each name of the
+/// file, one after the other.
 type Matching = Box<[bool]>;
+
+/// The names by which something is asked for: the path itself, and the same as a directory.
+const OWN: usize = 2;
 
 /// The policies of one site, as one worker knows them.
 #[derive(Debug)]
@@ -108,16 +119,20 @@ impl Policy {
     /// who may come does not have it.
     pub fn admits(&self, address: Option<IpAddr>) -> bool {
         let is_in = |list: &AddressList| address.is_some_and(|address| list.contains(address));
-        !self.deny.iter().any(is_in) && (self.allow.is_empty() || self.allow.iter().any(is_in))
+        !self.deny.iter().any(is_in) && self.allow.iter().all(is_in)
+    }
+
+    /// Who may do this: all of these must permit it.
+    pub fn who(&self, method: Method) -> &[Who] {
+        match method {
+            Method::Get | Method::Head | Method::Options => &self.read,
+            _ => &self.write,
+        }
     }
 
     /// True when it matters who asks.
     pub fn wants_identity(&self, method: Method) -> bool {
-        let who = match method {
-            Method::Get | Method::Head | Method::Options => &self.read,
-            _ => &self.write,
-        };
-        who.as_ref().is_some_and(|who| !who.is_anyone())
+        self.who(method).iter().any(|who| !who.is_anyone())
             || self.limits.iter().any(|limit| limit.counts_users)
     }
 }
@@ -171,12 +186,23 @@ impl Policies {
 
     /// Which rules match. A path that names no file can have no rule but those for all paths.
     fn matching(&self, raw_path: &[u8]) -> Matching {
-        let spellings = spellings(raw_path);
-        let has = |glob: &Option<Glob>| match glob {
-            None => true,
-            Some(glob) => spellings.iter().any(|path| glob.matches(path)),
+        let mut names = self.rules.spellings.all(raw_path);
+        // The path as a directory comes second.
+        let inside = [names.first().map_or(&b""[..], |path| path), b"/"].concat();
+        if let Some(at) = names.iter().position(|name| *name == inside) {
+            names[1..=at].rotate_right(1);
+        }
+        let names: Vec<Option<&[u8]>> = match names.is_empty() {
+            true => vec![None],
+            false => names.iter().map(|name| Some(&name[..])).collect(),
         };
-        let exact = |glob: &Glob| spellings.first().is_some_and(|path| glob.matches(path));
+        let matching = names.into_iter().flat_map(|name| self.matching_name(name));
+        matching.collect()
+    }
+
+    fn matching_name(&self, name: Option<&[u8]>) -> Vec<bool> {
+        let is = |glob: &Glob| name.is_some_and(|name| glob.matches(name));
+        let has = |glob: &Option<Glob>| glob.as_ref().is_none_or(is);
         let rules = &*self.rules;
         let cors = rules.cors.iter().map(|rule| has(&rule.glob));
         let access = rules.access.iter().map(|rule| has(&rule.glob));
@@ -184,75 +210,141 @@ impl Policies {
         let allow = rules.allow.iter().map(|rule| has(&rule.glob));
         let deny = rules.deny.iter().map(|rule| has(&rule.glob));
         let forward = rules.forward.iter().map(|rule| has(&rule.glob));
-        let writable = rules.writable.iter().map(exact);
+        let writable = rules.writable.iter().map(is);
         let all = cors.chain(access).chain(limits).chain(allow).chain(deny);
         all.chain(forward).chain(writable).collect()
     }
 
     fn fold(&self, matching: &Matching) -> Policy {
-        let mut matching = matching.iter().copied();
-        let mut policy = Policy::default();
         let rules = &*self.rules;
-        let mut is_next = || matching.next().expect("one answer for each rule");
-        for rule in &rules.cors {
-            if is_next() {
-                policy.cors = Some(rule.cors.clone());
+        let mut policy = Policy::default();
+        let names: Vec<Matched<'_>> = match rules.len() {
+            0 => Vec::new(),
+            len => matching.chunks(len).map(|one| rules.matched(one)).collect(),
+        };
+        let own = names.first();
+        for (number, name) in names.iter().enumerate() {
+            let is_own = number < OWN;
+            add_new(
+                &mut policy.read,
+                name.last_not_of(own, |rule| rule.read.as_ref()),
+            );
+            if is_own {
+                add_new(
+                    &mut policy.write,
+                    name.last_not_of(own, |rule| rule.write.as_ref()),
+                );
+            }
+            add_new(&mut policy.allow, name.allowed_beside(own).as_ref());
+            for rule in &name.deny {
+                add_new(&mut policy.deny, Some(&rule.list));
+            }
+            // Of what cannot hold twice, the path itself comes first.
+            let cors = name.cors.last().filter(|_| is_own);
+            policy.cors = policy.cors.or_else(|| cors.map(|rule| rule.cors.clone()));
+        }
+        policy.forward = forward(&names, &rules.forward);
+        for (at, rule) in rules.limits.iter().enumerate() {
+            if names.iter().any(|name| name.limits.contains(&at)) {
+                let number = self.first_limit + at as u32;
+                let limit = Limit::new(number, rule, policy.limits.len());
+                policy.limits.push(limit);
             }
         }
-        for rule in &rules.access {
-            if is_next() {
-                policy.read = rule.read.clone().or(policy.read);
-                policy.write = rule.write.clone().or(policy.write);
-            }
-        }
-        for (number, rule) in (self.first_limit..).zip(&rules.limits) {
-            if is_next() {
-                policy
-                    .limits
-                    .push(Limit::new(number, rule, policy.limits.len()));
-            }
-        }
-        for rule in &rules.allow {
-            if is_next() {
-                policy.allow.push(rule.list.clone());
-            }
-        }
-        for rule in &rules.deny {
-            if is_next() {
-                policy.deny.push(rule.list.clone());
-            }
-        }
-        for rule in &rules.forward {
-            if is_next() {
-                policy.forward = Some(rule.clone());
-            }
-        }
-        policy.is_writable = rules.writable.iter().fold(false, |any, _| is_next() || any);
+        policy.is_writable = names.first().is_some_and(|name| name.is_writable);
         policy
     }
 }
 
-/// The decoded path, and the files that it may stand for: what holds for `/private.html` holds for
-/// `/private`, by which clean addresses reach it.
-fn spellings(raw_path: &[u8]) -> Vec<Vec<u8>> {
-    let Ok(path) = SafePath::parse(raw_path) else {
-        return Vec::new();
+/// The rules that are for one name of a file, each list in the order in which they were said.
+struct Matched<'a> {
+    cors: Vec<&'a CorsRule>,
+    access: Vec<&'a AccessRule>,
+    /// By their number.
+    limits: Vec<usize>,
+    allow: Vec<&'a AddressRule>,
+    deny: Vec<&'a AddressRule>,
+    /// By their number.
+    forward: Vec<usize>,
+    is_writable: bool,
+}
+
+impl Matched<'_> {
+    /// Who may, by the last rule that says so; none where it is for the path itself, too, of which
+    /// a later rule may say more.
+    fn last_not_of(
+        &self,
+        own: Option<&Matched<'_>>,
+        says: impl Fn(&AccessRule) -> Option<&Who>,
+    ) -> Option<&Who> {
+        let rule = self.access.iter().rev().find(|rule| says(rule).is_some());
+        let is_of_own = |rule: &AccessRule| {
+            own.is_some_and(|own| !std::ptr::eq(own, self) && has(&own.access, rule))
+        };
+        says(rule.filter(|rule| !is_of_own(rule))?)
+    }
+
+    /// Who may come, where some rule about it is not for the path itself.
+    fn allowed_beside(&self, own: Option<&Matched<'_>>) -> Option<AddressList> {
+        let is_new = |rule: &&AddressRule| {
+            own.is_none_or(|own| std::ptr::eq(own, self) || !has(&own.allow, rule))
+        };
+        self.allow.iter().copied().find(is_new)?;
+        let lists = self.allow.iter().map(|rule| rule.list.clone());
+        lists.reduce(|all, list| all.joined(&list))
+    }
+}
+
+fn has<T>(list: &[&T], one: &T) -> bool {
+    list.iter().any(|rule| std::ptr::eq(*rule, one))
+}
+
+/// Whom to ask: of the rules for the path itself, or as a directory, the last; or else of any.
+fn forward(names: &[Matched<'_>], rules: &[ForwardRule]) -> Option<ForwardRule> {
+    let last = |names: &[Matched<'_>]| {
+        names
+            .iter()
+            .filter_map(|name| name.forward.last())
+            .max()
+            .copied()
     };
-    let path = path.to_decoded();
-    let more = match path.ends_with(b"/") {
-        true => [&path[..], b"index.html"].concat(),
-        false => [&path[..], b".html"].concat(),
-    };
-    let inside = [&path[..], b"/"].concat();
-    match path.ends_with(b"/") {
-        true => vec![path, more],
-        false => vec![path, more, inside],
+    let own = last(&names[..OWN.min(names.len())]);
+    own.or_else(|| last(names)).map(|at| rules[at].clone())
+}
+
+impl AccessRules {
+    fn len(&self) -> usize {
+        let lists = self.allow.len() + self.deny.len() + self.limits.len();
+        lists + self.cors.len() + self.access.len() + self.forward.len() + self.writable.len()
+    }
+
+    /// The rules of which `matching` says that they match, in the order of `Matching`.
+    fn matched(&self, matching: &[bool]) -> Matched<'_> {
+        let mut matching = matching.iter().copied();
+        let mut is_next = || matching.next().expect("one answer for each rule");
+        Matched {
+            cors: self.cors.iter().filter(|_| is_next()).collect(),
+            access: self.access.iter().filter(|_| is_next()).collect(),
+            limits: (0..self.limits.len()).filter(|_| is_next()).collect(),
+            allow: self.allow.iter().filter(|_| is_next()).collect(),
+            deny: self.deny.iter().filter(|_| is_next()).collect(),
+            forward: (0..self.forward.len()).filter(|_| is_next()).collect(),
+            is_writable: self.writable.iter().fold(false, |any, _| is_next() || any),
+        }
+    }
+}
+
+fn add_new<T: Clone + PartialEq>(list: &mut Vec<T>, one: Option<&T>) {
+    if let Some(one) = one.filter(|one| !list.contains(one)) {
+        list.push(one.clone());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::SafePath;
+    use crate::route::site::{CleanUrls, Finding, TrailingSlash};
 
     fn policies(rules: AccessRules) -> Policies {
         Policies::new(Arc::new(rules), 7)
@@ -260,6 +352,11 @@ mod tests {
 
     fn access(texts: &[&str]) -> Vec<AccessRule> {
         let rules = texts.iter().map(|text| AccessRule::parse(text).unwrap());
+        rules.collect()
+    }
+
+    fn addresses(texts: &[&str]) -> Vec<AddressRule> {
+        let rules = texts.iter().map(|text| AddressRule::parse(text).unwrap());
         rules.collect()
     }
 
@@ -280,8 +377,11 @@ mod tests {
             ..AccessRules::default()
         });
         let policy = policies.of(b"/a/b/c");
-        let all = access(&["read=users write=users"]);
-        assert_eq!((&policy.read, &policy.write), (&all[0].read, &all[0].write));
+        let users = [Who::parse("users").unwrap()];
+        assert_eq!(
+            (&policy.read[..], &policy.write[..]),
+            (&users[..], &users[..])
+        );
         let numbers: Vec<u32> = policy.limits.iter().map(|limit| limit.number).collect();
         assert_eq!(numbers, [7, 8]);
         assert_eq!(policies.of(b"/x").limits.len(), 1);
@@ -292,6 +392,10 @@ mod tests {
     fn no_spelling_of_a_path_gets_around_its_rules() {
         let mut policies = policies(AccessRules {
             access: access(&["/private/** read=users", "/page.html read=users"]),
+            spellings: Spellings::of(&Finding {
+                clean_urls: CleanUrls::Serve,
+                ..Finding::default()
+            }),
             ..AccessRules::default()
         });
         for path in [
@@ -308,9 +412,64 @@ mod tests {
         ] {
             let policy = policies.of(path.as_bytes());
             let parsed = SafePath::parse(path.as_bytes());
-            assert!(policy.read.is_some() || parsed.is_err(), "{path}");
+            assert!(!policy.read.is_empty() || parsed.is_err(), "{path}");
         }
-        assert!(policies.of(b"/public").read.is_none());
+        assert!(policies.of(b"/public").read.is_empty());
+    }
+
+    /// `/data` might be `/data.html`, but it might be a file of its own, too.
+    #[test]
+    fn a_rule_that_lets_in_does_not_open_what_is_called_otherwise() {
+        let private = [Who::parse("users").unwrap()];
+        for clean_urls in [CleanUrls::Off, CleanUrls::Serve] {
+            let mut policies = policies(AccessRules {
+                access: access(&["read=users write=users", "*.html read=anyone write=anyone"]),
+                allow: addresses(&["10.0.0.0/8", "*.html any"]),
+                cors: vec![CorsRule::parse("*.html *").unwrap()],
+                writable: vec![Glob::parse("*.html").unwrap()],
+                spellings: Spellings::of(&Finding {
+                    clean_urls,
+                    trailing_slash: TrailingSlash::Ignore,
+                    ..Finding::default()
+                }),
+                ..AccessRules::default()
+            });
+            let open = policies.of(b"/page.html");
+            assert!(open.admits(Some([192, 0, 2, 1].into())));
+            assert!(open.cors.is_some() && open.is_writable);
+            let policy = policies.of(b"/data");
+            assert!(policy.read.contains(&private[0]), "{clean_urls:?}");
+            assert_eq!(policy.write, private);
+            assert!(!policy.admits(Some([192, 0, 2, 1].into())));
+            assert!(policy.admits(Some([10, 0, 0, 1].into())));
+            assert!(policy.cors.is_none() && !policy.is_writable);
+        }
+    }
+
+    #[test]
+    fn what_is_closed_but_for_some_files_is_open_for_those() {
+        let mut policies = policies(AccessRules {
+            access: access(&["read=nobody write=nobody", "*.json read=anyone write=users"]),
+            allow: addresses(&["10.0.0.0/8", "*.json 192.0.2.1"]),
+            ..AccessRules::default()
+        });
+        let policy = policies.of(b"/a.json");
+        assert_eq!(policy.read, [Who::Anyone]);
+        assert_eq!(policy.write, [Who::parse("users").unwrap()]);
+        assert!(policy.admits(Some([192, 0, 2, 1].into())));
+        assert_eq!(policies.of(b"/a").read, [Who::Nobody]);
+    }
+
+    #[test]
+    fn a_rule_for_pages_says_nothing_of_what_is_none() {
+        let mut policies = policies(AccessRules {
+            access: access(&["*.html read=users"]),
+            limits: limits(&["*.html 1/s"]),
+            ..AccessRules::default()
+        });
+        let policy = policies.of(b"/style.css");
+        assert!(policy.read.is_empty() && policy.limits.is_empty());
+        assert_eq!(policies.of(b"/dir/").limits.len(), 1, "it may show a page");
     }
 
     #[test]

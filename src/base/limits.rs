@@ -363,6 +363,9 @@ pub const PRECOMPRESS_JOBS_MAX: usize = 1024;
 /// Jobs that wait for the pool's threads, for each urgency. No flag: more of them would only hold
 /// memory; what is refused is asked for again by the next request.
 pub const POOL_JOBS_WAITING_MAX: usize = 256;
+/// Threads that wait for answers of other servers, over all workers. No flag: they cost nothing but
+/// their stacks.
+pub const POOL_ELSEWHERE_THREADS_MAX: usize = 64;
 /// How long a thread of the pool waits for its next job before it ends.
 pub const POOL_THREAD_IDLE: Duration = Duration::from_secs(10);
 

@@ -19,9 +19,10 @@ use crate::access::limit::LimitRule;
 use crate::access::limit_table::LimitTable;
 use crate::access::permission::AccessRule;
 use crate::access::policy::AccessRules;
+use crate::access::spelling::Spellings;
 use crate::base::limits::{CREDENTIALS_FILE_BYTES_MAX, USER_FIELD_DEFAULT, USERS_LOOK_PAUSE};
 use crate::config::{AccessTexts, Config, CredentialTexts, StartError};
-use crate::route::Glob;
+use crate::route::{Glob, SiteSettings};
 
 /// The users of one site, and the files that they come from.
 #[derive(Debug)]
@@ -41,8 +42,8 @@ pub struct UsersKeeper(Vec<Users>);
 /// Compiles all rules and reads all files.
 pub(super) fn open(config: &Config) -> Result<(GateSettings, UsersKeeper), StartError> {
     let mut keeper = UsersKeeper::default();
-    let sites = config.access.iter();
-    let sites = sites.map(|texts| site(texts, &mut keeper));
+    let sites = config.access.iter().zip(&config.sites);
+    let sites = sites.map(|(texts, settings)| site(texts, settings, &mut keeper));
     let server = &config.server_access;
     let trusted = server.trusted_proxies.join(" ");
     let settings = GateSettings {
@@ -59,7 +60,11 @@ pub(super) fn open(config: &Config) -> Result<(GateSettings, UsersKeeper), Start
     Ok((settings, keeper))
 }
 
-fn site(texts: &AccessTexts, keeper: &mut UsersKeeper) -> Result<SiteAccess, StartError> {
+fn site(
+    texts: &AccessTexts,
+    settings: &SiteSettings,
+    keeper: &mut UsersKeeper,
+) -> Result<SiteAccess, StartError> {
     let rules = AccessRules {
         cors: parse_all("--cors", &texts.cors, CorsRule::parse)?,
         access: parse_all("--access", &texts.access, AccessRule::parse)?,
@@ -68,6 +73,7 @@ fn site(texts: &AccessTexts, keeper: &mut UsersKeeper) -> Result<SiteAccess, Sta
         deny: parse_all("--deny", &texts.deny, AddressRule::parse)?,
         forward: parse_all("--forward-auth", &texts.forward_auth, ForwardRule::parse)?,
         writable: parse_all("--writable", &texts.writing.writable, Glob::parse)?,
+        spellings: Spellings::of(&settings.finding),
     };
     let credentials = &texts.credentials;
     let authenticator = match credentials.is_empty() {

@@ -69,7 +69,9 @@ pub(super) fn reply<'a>(
     question: Question<'_>,
 ) -> (Reply<'a>, Option<SiteId>) {
     let request = question.request;
-    if let Some((reception, _)) = &mut reception {
+    if let Some((reception, visit)) = &mut reception {
+        // Who looks at the counters does not move them.
+        visit.is_told = !question.is_for_metrics;
         let told = (question.is_for_metrics, question.is_draining);
         if let Some(answer) = reception.answer(request, told) {
             return (Reply::Made(answer), None);

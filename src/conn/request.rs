@@ -116,13 +116,18 @@ pub(super) fn on_fault(
 ) {
     let answer = errors::error_answer(fault.status, fault.reason, head_only);
     let version = Version::Http11; // Of no matter: the answer has a length.
-    write_answer(
-        connection,
-        services,
-        answer,
-        (version, Persistence::Close),
-        None,
-    );
+    let request = RequestHead::unread(version);
+    let (peer, form) = (connection.peer(), FieldForm::H1);
+    let (is_secure, is_told) = (connection.is_secure, !connection.is_for_metrics);
+    let mut visit = services.begin_visit(&request, peer, (is_secure, form));
+    if let Some(visit) = &mut visit {
+        visit.is_told = is_told;
+    }
+    let answer = formed(answer, &request.fields, visit.as_deref_mut(), form);
+    let outcome = Outcome::of(&answer, CacheState::Bypass);
+    let how = (version, Persistence::Close);
+    write_answer(connection, services, answer, how, visit.as_deref());
+    services.end_visit(visit, &request, outcome);
     stop_reading(connection);
 }
 
@@ -154,7 +159,7 @@ fn answer(
     connection: &mut Connection,
     services: &mut Services,
     arrived: Arrived<'_>,
-    again: Option<Again>,
+    mut again: Option<Again>,
 ) {
     let Arrived {
         request,
@@ -165,6 +170,7 @@ fn answer(
     let is_secure = connection.is_secure;
     let peer = connection.peer();
     let form = FieldForm::H1;
+    let flight = again.as_mut().and_then(Again::take_flight);
     let (mut visit, found) = services.visit(request, peer, (is_secure, form), again);
     let question = Question {
         request,
@@ -199,7 +205,7 @@ fn answer(
         Reply::Made(answer) => (Made::Ready(answer, CacheState::Bypass), None),
         Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
             let slow = reply.into_slow().expect("it is slow");
-            match services.take_off() {
+            match services.take_off(flight) {
                 Ok(flight) => {
                     let content = content_for(&slow, body.as_mut(), socket, services);
                     let slow = (slow, content, visit.as_deref());
@@ -484,7 +490,7 @@ impl<E: Engine> Connections<E> {
             body: waiting.body.map(|body| *body),
             persistence: waiting.persistence,
         };
-        let again = (found, waiting.left.visit);
+        let again = Again::new(found, waiting.left);
         answer(socket, connection, services, arrived, Some(again));
         self.resume_input(socket);
         self.receive_if_wanted(socket);

@@ -45,7 +45,11 @@ fn spawn_work(
     work: Work,
 ) -> TaskId {
     let head = OwnedRequestHead::new(request);
-    let running = services.sites.pool().run(Urgency::Answer, || work.run());
+    let urgency = match work {
+        Work::Password(_) => Urgency::Answer,
+        Work::Forward(_) => Urgency::Elsewhere,
+    };
+    let running = services.sites.pool().run(urgency, || work.run());
     let mut answering = Answering::new((socket, stream), services);
     services.executor.spawn(async move {
         let found = match running {

@@ -8,7 +8,7 @@ use crate::exchange::{Answer, AnswerHead, Body};
 use crate::handler::errors;
 use crate::handler::files::Served;
 use crate::handler::sites::SiteId;
-use crate::http::{FieldForm, RequestHead};
+use crate::http::{FieldForm, RequestHead, Version};
 use crate::proto::h2::{Event, StreamId, UNKNOWN_LENGTH};
 use crate::record::CacheState;
 
@@ -59,7 +59,7 @@ impl Answering<'_> {
                 head_only,
             } => {
                 let answer = errors::error_answer(fault.status, fault.reason, head_only);
-                self.write_answer(stream, answer, None);
+                self.on_fault(stream, answer);
             }
             Event::Reset { stream } => {
                 self.streams.cancel(stream, &mut self.services.executor);
@@ -74,7 +74,7 @@ impl Answering<'_> {
         &mut self,
         stream: StreamId,
         (request, has_content): (&RequestHead<'_>, bool),
-        again: Option<Again>,
+        mut again: Option<Again>,
     ) {
         let Answering {
             streams,
@@ -86,6 +86,7 @@ impl Answering<'_> {
             ..
         } = self;
         let form = FieldForm::H2;
+        let flight = again.as_mut().and_then(Again::take_flight);
         let (mut visit, found) = services.visit(request, *peer, (*is_secure, form), again);
         let question = Question {
             request,
@@ -118,7 +119,7 @@ impl Answering<'_> {
             Reply::Made(answer) => (Made::Ready(answer, CacheState::Bypass), None),
             Reply::Served(Served::Slow(_)) | Reply::Slow(_) => {
                 let slow = reply.into_slow().expect("it is slow");
-                match services.take_off() {
+                match services.take_off(flight) {
                     Ok(flight) => {
                         let asked = (request, has_content);
                         return self.wait(stream, asked, (slow, site), visit, flight);
@@ -144,6 +145,22 @@ impl Answering<'_> {
             let out = self.batch.own_mut();
             self.streams.discard_content(stream, out);
         }
+    }
+
+    /// Answers what cannot be understood.
+    fn on_fault(&mut self, stream: StreamId, answer: Answer) {
+        let request = RequestHead::unread(Version::Http2);
+        let (peer, form) = (self.peer, FieldForm::H2);
+        let mut visit = self
+            .services
+            .begin_visit(&request, peer, (self.is_secure, form));
+        if let Some(visit) = &mut visit {
+            visit.is_told = !self.is_for_metrics;
+        }
+        let answer = formed(answer, &request.fields, visit.as_deref_mut(), form);
+        let outcome = Outcome::of(&answer, CacheState::Bypass);
+        self.write_answer(stream, answer, visit.as_deref());
+        self.services.end_visit(visit, &request, outcome);
     }
 
     /// The slow lane has the request.

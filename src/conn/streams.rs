@@ -23,7 +23,7 @@ use super::services::Services;
 use super::stream_body::{Pulled, ReadAhead, Reader, StreamBody, push_piece};
 use super::stream_inbound::Contents;
 use super::stream_request::Answering;
-use super::visit::{Left, Outcome};
+use super::visit::{Again, Left, Outcome};
 
 /// The streams of one connection.
 pub(super) struct Streams {
@@ -359,7 +359,7 @@ impl<E: Engine> Connections<E> {
     ) {
         self.after_task(socket, stream, |answering, left| {
             let has_content = answering.streams.contents.has(stream);
-            let again = (found, left.visit);
+            let again = Again::new(found, left);
             answering.on_request(stream, (request, has_content), Some(again));
         });
     }

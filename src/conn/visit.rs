@@ -13,6 +13,7 @@ use crate::handler::errors;
 use crate::handler::problem::{self, ProblemForm};
 use crate::http::{
     FieldForm, FieldWriter, Fields, HeadTemplate, Method, OwnedRequestHead, RequestHead, Status,
+    TargetForm,
 };
 use crate::record::{CacheState, Entry, RequestId};
 
@@ -31,6 +32,8 @@ pub(super) struct Visit {
     pub(super) id: Option<RequestId>,
     /// Its answer says the id.
     says_id: bool,
+    /// It is logged and counted.
+    pub(super) is_told: bool,
     /// When its head had come.
     pub(super) began: Duration,
     pub(super) is_secure: bool,
@@ -48,7 +51,7 @@ pub(super) struct Left {
     /// Where there is a reception.
     pub(super) visit: Option<Box<Visit>>,
     /// It counts as one under way.
-    _flight: Option<Flight>,
+    flight: Option<Flight>,
 }
 
 /// How far the answer is to a request that the slow lane has not got.
@@ -76,8 +79,28 @@ pub(super) struct Outcome {
     pub(super) cache: CacheState,
 }
 
-/// What had to be found out about a request, and its visit so far.
-pub(super) type Again = (Found, Option<Box<Visit>>);
+/// What had to be found out about a request that is asked about again, and what it left behind.
+#[derive(Debug)]
+pub(super) struct Again {
+    found: Found,
+    visit: Option<Box<Visit>>,
+    flight: Option<Flight>,
+}
+
+impl Again {
+    pub(super) fn new(found: Found, left: Left) -> Again {
+        Again {
+            found,
+            visit: left.visit,
+            flight: left.flight,
+        }
+    }
+
+    /// It goes on as the one request that it is.
+    pub(super) fn take_flight(&mut self) -> Option<Flight> {
+        self.flight.take()
+    }
+}
 
 impl Outcome {
     /// Of an answer from memory.
@@ -119,7 +142,7 @@ impl Left {
             head_only: request.method == Method::Head,
             problem_form: ProblemForm::wanted(&request.fields),
             visit,
-            _flight: flight,
+            flight,
         };
         if let Some(visit) = &mut left.visit {
             visit.head = Some(OwnedRequestHead::new(request));
@@ -146,6 +169,7 @@ impl Default for Visit {
             address: None,
             id: None,
             says_id: false,
+            is_told: true,
             began: Duration::ZERO,
             is_secure: false,
             head: None,
@@ -165,7 +189,9 @@ impl Services {
     ) -> (Option<Box<Visit>>, Option<Found>) {
         match again {
             None => (self.begin_visit(request, peer, (is_secure, form)), None),
-            Some((found, mut visit)) => {
+            Some(Again {
+                found, mut visit, ..
+            }) => {
                 if let Some(visit) = &mut visit {
                     self.begin_again(visit, form);
                 }
@@ -174,8 +200,9 @@ impl Services {
         }
     }
 
+    /// The visit of a request that comes for the first time; none without a reception.
     #[inline]
-    fn begin_visit(
+    pub(super) fn begin_visit(
         &mut self,
         request: &RequestHead<'_>,
         peer: Option<&Peer>,
@@ -192,6 +219,7 @@ impl Services {
         visit.address = reception.address_of(request, peer);
         visit.id = reception.id_of(request, peer);
         visit.says_id = false;
+        visit.is_told = true;
         if reception.says_request_id {
             visit.say_id(form);
         }
@@ -222,6 +250,7 @@ impl Services {
         };
         if let Some(reception) = &mut self.reception
             && reception.records()
+            && visit.is_told
         {
             let now = since_epoch();
             let took = now.saturating_sub(visit.began).as_micros();
@@ -238,11 +267,11 @@ impl Services {
         self.spare_visit = Some(visit);
     }
 
-    /// One more request for the slow lane, unless there are enough.
-    pub(super) fn take_off(&self) -> Result<Option<Flight>, Overloaded> {
+    /// One more request for the slow lane, unless there are enough; or one that is in it already.
+    pub(super) fn take_off(&self, flight: Option<Flight>) -> Result<Option<Flight>, Overloaded> {
         match &self.reception {
-            Some(reception) => reception.take_off(),
-            None => Ok(None),
+            Some(reception) if flight.is_none() => reception.take_off(),
+            _ => Ok(flight),
         }
     }
 
@@ -295,7 +324,10 @@ impl Visit {
             address: self.address,
             user: self.passed.identity.as_deref().map(Identity::name),
             method: request.method,
-            target: request.path,
+            target: match request.form {
+                TargetForm::Asterisk => b"*",
+                _ => request.path,
+            },
             query: request.query,
             version: request.version,
             is_secure: self.is_secure,

@@ -30,6 +30,21 @@ pub struct RequestHead<'a> {
     pub fields: Fields<'a>,
 }
 
+impl RequestHead<'_> {
+    /// The head of a request that could not be read.
+    pub fn unread(version: Version) -> RequestHead<'static> {
+        RequestHead {
+            method: Method::Unknown,
+            version,
+            form: TargetForm::Origin,
+            path: b"",
+            query: None,
+            authority: None,
+            fields: Fields::new(&[]),
+        }
+    }
+}
+
 /// A request head of its own, for the slow lane.
 #[derive(Clone, Debug)]
 pub struct OwnedRequestHead {

@@ -24,13 +24,16 @@ use tokio::sync::oneshot;
 
 use super::give_way::give_way;
 use crate::base::cpu;
-use crate::base::limits::POOL_THREAD_IDLE;
+use crate::base::limits::{POOL_ELSEWHERE_THREADS_MAX, POOL_THREAD_IDLE};
 
 /// What a job is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// An answer waits for it.
     Answer,
+    /// An answer waits for it, and it waits for another server: it must not hold up what has work
+    /// to do.
+    Elsewhere,
     /// Nobody waits: it makes later answers better, and is soon done.
     Soon,
     /// Nobody waits: it makes later answers better, and may take long.
@@ -54,17 +57,25 @@ impl std::error::Error for Full {}
 #[derive(Clone)]
 pub struct Pool {
     answers: Arc<Crew>,
+    elsewhere: Arc<Crew>,
     soon: Arc<Crew>,
     background: Arc<Crew>,
 }
 
 impl Pool {
-    /// A pool of at most `threads` threads for each urgency, before each of which at most
-    /// `waiting_max` jobs wait. No thread is started yet.
+    /// A pool of at most `threads` threads for each urgency but `Elsewhere`, before each of which
+    /// at most `waiting_max` jobs wait. No thread is started yet.
     pub fn new(threads: usize, waiting_max: usize) -> Pool {
-        let crew = |urgency| Arc::new(Crew::new(urgency, threads.max(1), waiting_max));
+        let crew = |urgency| {
+            let threads = match urgency {
+                Urgency::Elsewhere => POOL_ELSEWHERE_THREADS_MAX,
+                _ => threads.max(1),
+            };
+            Arc::new(Crew::new(urgency, threads, waiting_max))
+        };
         Pool {
             answers: crew(Urgency::Answer),
+            elsewhere: crew(Urgency::Elsewhere),
             soon: crew(Urgency::Soon),
             background: crew(Urgency::Background),
         }
@@ -84,6 +95,7 @@ impl Pool {
         };
         let crew = match urgency {
             Urgency::Answer => &self.answers,
+            Urgency::Elsewhere => &self.elsewhere,
             Urgency::Soon => &self.soon,
             Urgency::Background => &self.background,
         };
@@ -137,7 +149,7 @@ impl Crew {
 
     fn take_on(self: &Arc<Self>, job: Job) -> Result<(), Full> {
         let mut state = match self.urgency {
-            Urgency::Answer => self.lock(),
+            Urgency::Answer | Urgency::Elsewhere => self.lock(),
             Urgency::Soon | Urgency::Background => self.lock_at_once().ok_or(Full)?,
         };
         // A thread counts as idle until it has taken its job.
@@ -161,6 +173,7 @@ impl Crew {
         let crew = Arc::clone(self);
         let name = match self.urgency {
             Urgency::Answer => format!("downpour-pool-{number}"),
+            Urgency::Elsewhere => format!("downpour-asks-{number}"),
             Urgency::Soon => format!("downpour-soon-{number}"),
             Urgency::Background => format!("downpour-idle-{number}"),
         };
@@ -172,7 +185,7 @@ impl Crew {
     fn serve(&self) {
         // Where it is refused, the thread shares the processor of the worker that has started it.
         let _ = cpu::unpin();
-        if self.urgency != Urgency::Answer {
+        if matches!(self.urgency, Urgency::Soon | Urgency::Background) {
             give_way();
         }
         let mut state = self.lock();

@@ -36,6 +36,12 @@ impl Answer {
         value
     }
 
+    /// All values of a field that may be repeated.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let fields = self.fields.iter().filter(|(known, _)| known == name);
+        fields.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// The fields without `date`, to compare two answers.
     pub(crate) fn fields_but_date(&self) -> Vec<(String, String)> {
         let fields = self.fields.iter().filter(|(name, _)| name != "date");
@@ -225,12 +231,17 @@ impl<S: Read + Write> Client<S> {
     /// The next answer, to HEAD: only its head.
     #[track_caller]
     pub(crate) fn answer_to_head(&mut self) -> Answer {
-        self.answer_head().0
+        self.take_head(true).0
     }
 
     /// The head of the next answer, and how long the content behind it is unless it answers HEAD.
     #[track_caller]
     pub(crate) fn answer_head(&mut self) -> (Answer, usize) {
+        self.take_head(false)
+    }
+
+    #[track_caller]
+    fn take_head(&mut self, is_of_head: bool) -> (Answer, usize) {
         let end = loop {
             let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n");
             if let Some(end) = end {
@@ -240,7 +251,8 @@ impl<S: Read + Write> Client<S> {
             assert!(self.read_more(), "ended: {:?}", self.buffer.escape_ascii());
         };
         let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
-        parse_head(std::str::from_utf8(&head[..end]).expect("heads are ASCII"))
+        let head = std::str::from_utf8(&head[..end]).expect("heads are ASCII");
+        parse_head(head, is_of_head)
     }
 
     /// Reads so many bytes of content.
@@ -308,7 +320,7 @@ fn is_reset(error: &std::io::Error) -> bool {
 
 /// Takes a head apart; every promise that all answers keep is checked here.
 #[track_caller]
-fn parse_head(head: &str) -> (Answer, usize) {
+fn parse_head(head: &str, is_of_head: bool) -> (Answer, usize) {
     let mut lines = head.split("\r\n");
     let status_line = lines.next().unwrap();
     let rest = status_line.strip_prefix("HTTP/1.1 ");
@@ -347,6 +359,8 @@ fn parse_head(head: &str) -> (Answer, usize) {
             );
             0
         }
+        // RFC 9110 §8.6: an answer to HEAD may leave it out, where GET would have to be made first.
+        _ if length.is_none() && is_of_head => 0,
         _ => length.expect(head).parse().expect(head),
     };
     (answer, content_len)

@@ -6,6 +6,7 @@
 // A check that cannot go on fails; `unwrap` says where.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod client;
 mod deploys;
 mod ending;
@@ -50,6 +51,22 @@ macro_rules! behaviour {
 }
 
 behaviour! {
+    access {
+        every_answer_says_who_may_read_it
+        preflights_touch_nothing
+        what_is_guarded_is_guarded_in_every_way
+        another_server_decides
+        lists_of_addresses_keep_out
+        beyond_the_limit_is_429
+        a_header_before_everything_says_who_comes
+        errors_come_in_the_form_that_is_wanted
+        every_request_has_one_line
+        the_log_is_opened_again
+        counters_count_what_was_asked
+        health_ends_before_the_server
+        too_many_slow_answers_are_refused
+        what_is_sent_is_paced
+    }
     requests {
         all_forms_of_targets
         host_stands_exactly_once
