@@ -442,7 +442,7 @@ pub const FORWARD_KEY_BYTES_MAX: usize = 4 * 1024;
 pub const UPLOAD_CHUNK_BYTES: usize = 256 * 1024;
 /// Threads that write, over all workers. No flag: they wait for the disk, and what waits together
 /// is made durable together.
-pub const WRITE_THREADS: usize = 64;
+pub const WRITE_THREADS: usize = 16;
 /// Writes that wait for a thread. No flag: every upload has one at most, so that their number is
 /// bounded by connections first.
 pub const WRITES_WAITING_MAX: usize = 16 * 1024;
