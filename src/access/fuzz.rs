@@ -48,33 +48,33 @@ pub fn fuzz_forwarded(input: &[u8]) {
     let lines: Vec<&[u8]> = input.split(|byte| *byte == b'\n').take(8).collect();
     let field = |(at, value): (usize, &&'_ [u8])| (names[at % 2], value.to_vec());
     let said: Vec<(&str, Vec<u8>)> = lines.iter().enumerate().map(field).collect();
-    let ask = |peer, said: &[(&str, Vec<u8>)]| {
+    let ask = |by, peer, said: &[(&str, Vec<u8>)]| {
         let fields: Vec<Field<'_>> = said
             .iter()
             .map(|(name, value)| Field { name, value })
             .collect();
-        let fields = Fields::new(&fields);
-        let by = [ForwardedBy::XForwardedFor, ForwardedBy::Forwarded];
-        let by = by[input.len() % 2];
-        client_address(by, peer, &fields, &trusted)
+        client_address(by, peer, &Fields::new(&fields), &trusted)
     };
-    assert_eq!(ask(stranger, &said), stranger);
-    let client = ask(proxy, &said);
-    assert_eq!(client, plain(client));
+    for by in [ForwardedBy::XForwardedFor, ForwardedBy::Forwarded] {
+        assert_eq!(ask(by, stranger, &said), stranger);
+        let client = ask(by, proxy, &said);
+        assert_eq!(client, plain(client));
+    }
     // The proxy adds to the last line, or a line of its own.
-    for (name, added) in [
-        (names[0], &b", for=\"192.0.2.1:80\";by=\"a,\\\"b\""[..]),
-        (names[1], b", 192.0.2.1"),
+    let for_client = &b", for=\"192.0.2.1:80\";by=\"a,\\\"b\""[..];
+    for (by, name, added) in [
+        (ForwardedBy::Forwarded, names[0], for_client),
+        (ForwardedBy::XForwardedFor, names[1], b", 192.0.2.1"),
     ] {
         let of_name = |(told, _): &&(&str, Vec<u8>)| *told == name;
         let mut said: Vec<(&str, Vec<u8>)> = said.iter().filter(of_name).cloned().collect();
         said.push((name, added.to_vec()));
         let expected = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-        assert_eq!(ask(proxy, &said), expected);
+        assert_eq!(ask(by, proxy, &said), expected);
         said.pop();
         if let Some((_, last)) = said.last_mut() {
             last.extend_from_slice(added);
-            assert_eq!(ask(proxy, &said), expected);
+            assert_eq!(ask(by, proxy, &said), expected);
         }
     }
 }

@@ -8,12 +8,11 @@ fn site() -> Site {
 
 pub(crate) fn lists_of_addresses_keep_out(engine: Engine) {
     let (site, keys) = (site(), Keys::new());
-    let flags = format!(
+    let flags = lines(
         "--allow=/admin/** 127.0.0.2 10.0.0.0/8
          --deny=/** 127.0.1.0/24
-         --deny=/inner/** any"
+         --deny=/inner/** any",
     );
-    let flags = lines(&flags);
     let server = keys.server(engine, &site, &flags);
     for (source, statuses) in [
         ("127.0.0.1", [200, 403, 403, 404]),

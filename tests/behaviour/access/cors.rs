@@ -222,12 +222,11 @@ fn answers_for_any_origin_are_the_same_for_all() {
 #[test]
 fn the_last_rule_that_is_for_a_path_counts() {
     let site = site();
-    let flags = format!(
+    let flags = lines(
         "--cors=https://app.example
          --cors=/api/** https://other.example
-         --cors=/api/a https://app.example; credentials"
+         --cors=/api/a https://app.example; credentials",
     );
-    let flags = lines(&flags);
     let server = Server::of(ENGINE, &site, &flags);
     let mut client = server.connect();
     for (path, allowed) in [("/c", true), ("/api/private/b", false), ("/api/a", true)] {

@@ -22,11 +22,10 @@ fn answered(wire: &mut dyn Speaks, path: &str, fields: Fields<'_>, times: usize)
 
 pub(crate) fn beyond_the_limit_is_429(engine: Engine) {
     let (site, keys) = (site(), Keys::new());
-    let flags = format!(
+    let flags = lines(
         "--limit=/a 2/s burst=3 by=header:X-Key name=pages
-         --limit=/api/** 100/m burst=50"
+         --limit=/api/** 100/m burst=50",
     );
-    let flags = lines(&flags);
     let server = keys.server(engine, &site, &flags);
     let mut ways = all_ways(&server, &keys);
     let mut began = Instant::now();

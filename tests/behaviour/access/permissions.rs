@@ -55,7 +55,7 @@ pub(crate) fn what_is_guarded_is_guarded_in_every_way(engine: Engine) {
             let what = format!("{method} {path} {fields:?} over {name}");
             let mut say = |authorization: Fields<'_>| {
                 let answer = wire.say(method, path, &[fields, authorization].concat());
-                assert_eq!(answer.field("www-authenticate").is_some(), false);
+                assert!(answer.field("www-authenticate").is_none());
                 answer.status
             };
             for known in [&anna, &robot] {

@@ -115,12 +115,11 @@ pub(crate) fn a_header_before_everything_says_who_comes(engine: Engine) {
 #[test]
 fn what_is_no_header_ends_the_connection() {
     let (site, keys) = (site(), Keys::new());
-    let flags = format!(
+    let flags = lines(
         "--proxy-protocol
          --header-timeout=1s
-         --handshake-timeout=1s"
+         --handshake-timeout=1s",
     );
-    let flags = lines(&flags);
     let server = keys.server(ENGINE, &site, &flags);
     let long = [&b"PROXY TCP4 "[..], &[b'1'; 200]].concat();
     let hostile: [Vec<u8>; 12] = [
