@@ -21,6 +21,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
 use crate::base::limits::{
     ACCESS_BUFFER_BYTES, ACCESS_BUSY_PAUSE, ACCESS_DROPS_TOLD_PAUSE, ACCESS_FINISH_WAIT,
     ACCESS_IDLE_PAUSE, ACCESS_RING_BYTES,
@@ -51,16 +53,28 @@ impl Target {
         }
     }
 
-    /// Opens it; a file is created where there is none, and always written to at its end.
+    /// Opens it; a file is created where there is none, and always written to at its end. Does not
+    /// wait for somebody to read a pipe: that may never happen.
     fn open(&self) -> io::Result<File> {
-        match self {
-            Target::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-            Target::File(path) => OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(MODE)
-                .open(path),
-        }
+        let path = match self {
+            Target::Stdout => {
+                return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+            }
+            Target::File(path) => path,
+        };
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(MODE)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::ENXIO) => io::Error::other("it is a pipe that nobody reads"),
+                _ => error,
+            })?;
+        let flags = fcntl_getfl(&file)?;
+        fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+        Ok(file)
     }
 }
 

@@ -117,6 +117,40 @@ fn a_trusted_proxy_says_who_comes() {
     }
 }
 
+/// A listener for both sees IPv4 clients inside of IPv6 addresses.
+#[test]
+fn an_ipv4_client_of_an_ipv6_listener_is_one() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return; // There is no IPv6 here.
+    }
+    let site = site();
+    let log = site.outside("access.log");
+    let log = log.to_str().unwrap();
+    let mut command = serve(binary(), ENGINE);
+    let flags = format!(
+        "--listen=[::]:0
+         --deny=/admin/** 127.0.0.0/8
+         --deny=/inner/** ::1
+         --access-log=json
+         --log-file={log}"
+    );
+    let server = Server::start(command.args(lines(&flags)).arg(site.root()));
+    let port = server.address().port();
+    for (address, statuses) in [("127.0.0.1", [403, 200]), ("::1", [200, 403])] {
+        let mut client = connect_from(address, SocketAddr::new(address.parse().unwrap(), port));
+        for (path, status) in ["/admin/b", "/inner/c"].into_iter().zip(statuses) {
+            let got = client.say("GET", path, &[]).status;
+            assert_eq!(got, status, "{path} from {address}");
+        }
+    }
+    crate::rig::eventually("all lines", || json_lines(log).len() == 4);
+    let lines = json_lines(log);
+    assert_eq!(
+        (&lines[0]["address"], &lines[2]["address"]),
+        (&"127.0.0.1".into(), &"::1".into())
+    );
+}
+
 #[test]
 fn wrong_networks_are_told_at_the_start() {
     let site = site();

@@ -283,3 +283,47 @@ fn guesses_that_come_at_once_are_counted() {
             .all(|status| matches!(status, 401 | 429 | 503))
     );
 }
+
+/// What has to be found out for one request holds up the ones behind it, and mixes up none.
+#[test]
+fn requests_in_one_write_are_each_answered_for_itself() {
+    let site = site();
+    let users = users(&site, &["anna", "bob"]);
+    let server = Server::of(
+        ENGINE,
+        &site,
+        &[&GUARDED[..], &["--users", &users]].concat(),
+    );
+    let (anna, bob) = (basic("anna", PASSWORD), basic("bob", PASSWORD));
+    let wrong = basic("anna", "wrong");
+    let order = [
+        (Some(&anna), "/private/a", 200),
+        (None, "/private/a", 401),
+        (Some(&bob), "/private/a", 200),
+        (Some(&wrong), "/private/a", 401),
+        (None, "/open", 200),
+        (Some(&anna), "/private/none", 404),
+        (Some(&anna), "/private/a", 200),
+    ];
+    let mut client = server.connect();
+    let requests = order.map(|(who, path, _)| {
+        let field = who.map(|value| format!("Authorization: {value}\r\n"));
+        let field = field.unwrap_or_default();
+        format!("GET {path} HTTP/1.1\r\nHost: a\r\n{field}\r\n")
+    });
+    client.send(requests.concat().repeat(10));
+    for _ in 0..10 {
+        for (who, path, status) in order {
+            assert_eq!(client.answer().status, status, "{path} {who:?}");
+        }
+    }
+    let mut streams = Http2::connect(server.address());
+    let ids = order.map(|(who, path, status)| {
+        let field = who.map(|value| ("authorization", &value[..]));
+        let fields: Vec<(&str, &str)> = field.into_iter().collect();
+        (streams.ask("GET", path, &fields), status)
+    });
+    for (id, status) in ids {
+        assert_eq!(streams.answer(id).status, status);
+    }
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::forward::Judge;
 use super::*;
+use crate::http2_client::{code, rst_stream};
 use crate::rig::{eventually, pattern};
 
 pub(crate) fn too_many_slow_answers_are_refused(engine: Engine) {
@@ -99,11 +100,21 @@ fn a_place_is_free_when_its_client_has_gone() {
         &site,
         &["--forward-auth", &rule, "--max-in-flight", "1"],
     );
-    for round in 1..4 {
+    for round in 1..5 {
         let mut client = server.connect();
-        client.send("GET /slow/b HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut streams = Http2::connect(server.address());
+        let id = match round % 2 {
+            0 => streams.ask("GET", "/slow/b", &[]),
+            _ => {
+                client.send("GET /slow/b HTTP/1.1\r\nHost: a\r\n\r\n");
+                0
+            }
+        };
         eventually("it waits", || judge.asked().len() >= round);
-        client.reset();
+        match id {
+            0 => client.reset(),
+            _ => streams.send(rst_stream(id, code::CANCEL)),
+        }
         eventually("its place is free", || {
             server.get(&format!("/none{round}")).status == 404
         });

@@ -302,6 +302,15 @@ fn standard_output_is_a_log_too() {
     assert_says(&lines()[0], &[("path", "/a".into())]);
 }
 
+/// A named pipe.
+fn fifo(site: &Site) -> PathBuf {
+    let path = site.outside("fifo");
+    let mode = rustix::fs::Mode::from_bits_truncate(0o600);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+    path
+}
+
 #[test]
 fn a_log_that_cannot_be_opened_is_told_at_the_start() {
     let site = site();
@@ -310,6 +319,12 @@ fn a_log_that_cannot_be_opened_is_told_at_the_start() {
         assert!(said.contains("the access log cannot be opened"), "{said}");
         assert!(said.contains("--log-file"), "{said}");
     }
+    let path = fifo(&site);
+    let said = refusal(
+        &site,
+        &["--access-log=json", "--log-file", path.to_str().unwrap()],
+    );
+    assert!(said.contains("a pipe that nobody reads"), "{said}");
     let said = refusal(&site, &["--access-log", "xml"]);
     assert!(
         said.contains("--access-log does not take \"xml\""),
@@ -322,10 +337,7 @@ fn a_log_that_cannot_be_opened_is_told_at_the_start() {
 fn a_log_that_takes_nothing_delays_no_answer() {
     const REQUESTS: usize = 4000;
     let site = site();
-    let path = site.outside("fifo");
-    let mode = rustix::fs::Mode::from_bits_truncate(0o600);
-    let kind = rustix::fs::FileType::Fifo;
-    rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+    let path = fifo(&site);
     let mut options = std::fs::OpenOptions::new();
     let held = options.read(true).write(true).open(&path).unwrap();
     let flags = [

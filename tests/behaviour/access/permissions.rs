@@ -157,6 +157,125 @@ fn no_spelling_gets_around_a_rule() {
     }
 }
 
+/// A rule that lets in opens what it is for, and nothing that might be called so.
+#[test]
+fn what_is_open_opens_nothing_beside_it() {
+    let files: [(&str, &[u8]); 6] = [
+        ("page.html", b"page"),
+        ("data", b"secret"),
+        ("data.json", b"secret"),
+        ("closed/a", b"secret"),
+        ("public/index.html", b"public"),
+        ("public/b", b"public"),
+    ];
+    let site = Site::of(&files);
+    let users = users(&site, &["anna"]);
+    for clean in ["off", "serve", "redirect"] {
+        for slashes in ["add", "remove", "ignore"] {
+            let flags = format!(
+                "--users={users}
+                 --access=read=users
+                 --access=*.html read=anyone
+                 --access=/public/** read=anyone
+                 --clean-urls={clean}
+                 --trailing-slash={slashes}
+                 --list"
+            );
+            let server = Server::of(ENGINE, &site, &lines(&flags));
+            let mut client = server.connect();
+            for path in [
+                "/data",
+                "/data.json",
+                "/closed/a",
+                "/closed",
+                "/closed/",
+                "/",
+            ] {
+                let answer = client.say("GET", path, &[]);
+                assert_eq!(answer.status, 401, "{path} {clean} {slashes}");
+            }
+            for path in ["/public/b", "/page.html"] {
+                let answer = client.say("GET", path, &[]);
+                let is_open = matches!(answer.status, 200 | 308);
+                assert!(is_open, "{} {path} {clean} {slashes}", answer.status);
+            }
+        }
+    }
+}
+
+/// Rules for pages say nothing of styles.
+#[test]
+fn a_rule_for_some_files_is_not_for_others() {
+    let site = Site::of(&[("a.html", b""), ("a.css", b""), ("dir/b.css", b"")]);
+    let users = users(&site, &["anna"]);
+    let flags = format!(
+        "--users={users}
+         --access=*.html read=users
+         --limit=*.html 1/h burst=1"
+    );
+    let server = Server::of(ENGINE, &site, &lines(&flags));
+    for (path, status) in [("/a.html", 401), ("/a.css", 200), ("/dir/b.css", 200)] {
+        for _ in 0..2 {
+            let status = if status == 401 {
+                [401, 429]
+            } else {
+                [status; 2]
+            };
+            let got = server.get(path).status;
+            assert!(status.contains(&got), "{got} {path}");
+        }
+    }
+}
+
+/// Each site has rules of its own, whichever way its name is written.
+#[test]
+fn sites_have_rules_of_their_own() {
+    let site = Site::of(&[("a/x", b"alpha"), ("b/x", b"beta")]);
+    let users = users(&site, &["anna"]);
+    let file = site.outside("downpour.toml");
+    let text = format!(
+        "[[site]]\nnames = [\"a.example\"]\nroot = \"root/a\"\nusers = {users:?}\n\
+         access = \"read=users\"\nlimit = \"1/h burst=20 by=user\"\n\
+         [[site]]\nnames = [\"b.example\"]\nroot = \"root/b\"\ncors = \"*\"\n\
+         limit = \"1/h burst=9\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut command = serve(binary(), ENGINE);
+    command.args(["--listen", "127.0.0.1:0", "--workers", "1", "--config"]);
+    let server = Server::start(command.arg(&file));
+    let get = |target: &str, host: &str| {
+        let mut client = server.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        client.answer()
+    };
+    for host in ["a.example", "A.Example", "a.example:8080", "a.example."] {
+        assert_ne!(get("/x", host).status, 200, "{host}");
+    }
+    assert_eq!(get("/x", "a.example").status, 401);
+    // The target says which host is meant (RFC 9112 §3.2.2).
+    assert_eq!(get("http://a.example/x", "b.example").status, 401);
+    for remaining in (4..=8).rev() {
+        let answer = get("/x", "b.example");
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
+        let state = answer.field("ratelimit").unwrap();
+        assert!(state.contains(&format!("r={remaining};")), "{state}");
+    }
+    let mut streams = Http2::connect(server.address());
+    for (host, status) in [("a.example", 401), ("b.example", 200), ("a.example", 401)] {
+        let id = streams.open();
+        let block = crate::http2_client::block(&[
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":path", "/x"),
+            (":authority", host),
+        ]);
+        let head = crate::http2_client::frame(1, 5, id, &block);
+        streams.send(head);
+        assert_eq!(streams.answer(id).status, status, "{host}");
+    }
+}
+
 /// Bytes that were read by somebody who may are not given to who may not, from whichever tier of
 /// the cache they come.
 #[test]
