@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::access::gate::Work;
 use crate::engine::SocketId;
 use crate::exchange::RequestBody;
-use crate::handler::files::{Aside, Why};
+use crate::handler::files::{Aside, Loaded, Why};
 use crate::handler::sites::SiteId;
 use crate::http::{OwnedRequestHead, RequestHead};
 use crate::proto::h2::StreamId;
@@ -70,7 +70,7 @@ fn spawn_work(
 
 /// Lets the site make the answer.
 fn spawn_load(
-    (socket, stream): (SocketId, Option<StreamId>),
+    place: (SocketId, Option<StreamId>),
     services: &mut Services,
     site: SiteId,
     request: &RequestHead<'_>,
@@ -79,21 +79,12 @@ fn spawn_load(
     let head = OwnedRequestHead::new(request);
     let (io, now) = (services.io.clone(), services.now);
     let load = services.sites.load(site, head, why, io, now);
-    let mut answering = Answering::new((socket, stream), services);
-    services.executor.spawn(async move {
-        let loaded = load.await;
-        answering.give(Event::Loaded {
-            socket,
-            stream,
-            site,
-            loaded,
-        });
-    })
+    spawn_answer(place, services, site, load)
 }
 
 /// Lets a collection list its members, or else the site make the answer.
 fn spawn_list(
-    (socket, stream): (SocketId, Option<StreamId>),
+    place: (SocketId, Option<StreamId>),
     services: &mut Services,
     site: SiteId,
     request: &RequestHead<'_>,
@@ -103,24 +94,17 @@ fn spawn_list(
     let (io, now) = (services.io.clone(), services.now);
     let list = services.sites.list(site, head.clone());
     let load = services.sites.load(site, head, why, io, now);
-    let mut answering = Answering::new((socket, stream), services);
-    services.executor.spawn(async move {
-        let loaded = match list.await {
+    spawn_answer(place, services, site, async move {
+        match list.await {
             Some(listed) => listed,
             None => load.await,
-        };
-        answering.give(Event::Loaded {
-            socket,
-            stream,
-            site,
-            loaded,
-        });
+        }
     })
 }
 
 /// Lets the site take the content of a request that writes, and answer.
 fn spawn_write(
-    (socket, stream): (SocketId, Option<StreamId>),
+    place: (SocketId, Option<StreamId>),
     services: &mut Services,
     site: SiteId,
     request: &RequestHead<'_>,
@@ -128,9 +112,19 @@ fn spawn_write(
 ) -> TaskId {
     let head = OwnedRequestHead::new(request);
     let write = services.sites.write(site, head, content, user);
+    spawn_answer(place, services, site, write)
+}
+
+/// Gives what `made` comes to to the request that waits for it.
+fn spawn_answer(
+    (socket, stream): (SocketId, Option<StreamId>),
+    services: &mut Services,
+    site: SiteId,
+    made: impl Future<Output = Loaded> + 'static,
+) -> TaskId {
     let mut answering = Answering::new((socket, stream), services);
     services.executor.spawn(async move {
-        let loaded = write.await;
+        let loaded = made.await;
         answering.give(Event::Loaded {
             socket,
             stream,
