@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::base::limits::{LIMIT_NAME_BYTES_MAX, LIMIT_PER_SECOND_MAX, LONG_TIME_MAX};
 use crate::http::Fields;
 use crate::http::field::is_token_byte;
+use crate::http::field_writer::push_decimal;
 use crate::route::Glob;
 
 const NANOS: u64 = 1_000_000_000;
@@ -366,19 +367,6 @@ fn push_part(out: &mut Vec<u8>, kind: u8, part: u8, bytes: &[u8]) {
     out.extend_from_slice(&[kind, part]);
     out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     out.extend_from_slice(bytes);
-}
-
-fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return out.extend_from_slice(&digits[start..]);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -87,6 +87,21 @@ impl RenderedFields {
     }
 }
 
+/// Appends a number in digits.
+#[inline]
+pub fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&digits[start..]);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

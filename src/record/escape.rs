@@ -4,6 +4,8 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use crate::http::field_writer::push_decimal;
+
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Appends a text for a field in quotes of the combined format, as nginx does: visible ASCII and
@@ -87,21 +89,6 @@ fn is_plain(text: &[u8]) -> bool {
     // Looks at every byte instead of stopping at the first, so that it becomes vector instructions.
     let special = |found: u8, byte: &u8| found | u8::from(!is_plain_byte(*byte));
     text.iter().fold(0, special) == 0
-}
-
-/// Appends a number.
-#[inline]
-pub(super) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return out.extend_from_slice(&digits[start..]);
-        }
-    }
 }
 
 /// Appends an address; an IPv4 address that came over an IPv6 socket as what it is.

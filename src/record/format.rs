@@ -5,8 +5,9 @@
 
 use super::encoding::ENTRY_BYTES_MAX;
 use super::entry::{Entry, method_name, version_name};
-use super::escape::{push_address, push_combined, push_combined_word, push_decimal, push_json};
+use super::escape::{push_address, push_combined, push_combined_word, push_json};
 use crate::http::date;
+use crate::http::field_writer::push_decimal;
 
 /// Bytes of the longest line: each byte of a text may become the six of `\u0000`, and what stands
 /// around the texts has less than the last.
